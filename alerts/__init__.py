@@ -1,0 +1,1 @@
+"""How people are told: sinks, and the outbox that loses nothing."""

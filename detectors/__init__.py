@@ -1,0 +1,1 @@
+"""Everything we can detect. Adding a detector is one file and one line here."""

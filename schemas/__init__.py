@@ -1,0 +1,1 @@
+"""The words every other package speaks: what happened, and what we think of it."""

@@ -1,0 +1,1 @@
+"""How events move: the pure pipeline and the runners around it."""
