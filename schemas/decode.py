@@ -43,7 +43,7 @@ def _fast(annotation: Any, metadata: tuple[Any, ...] = ()) -> Any:
     if annotation is datetime:
         return AwareTimestamp
     if origin is tuple:
-        annotation = tuple[_fast(get_args(annotation)[0]), ...]
+        annotation = types.GenericAlias(tuple, (_fast(get_args(annotation)[0]), ...))
     meta = _constraints(metadata)
     return Annotated[annotation, msgspec.Meta(**meta)] if meta else annotation
 
