@@ -1,0 +1,274 @@
+"""Rejected originals, kept encrypted: listing them shows reasons, never what they held.
+
+AES-GCM under a key of its own (`quarantine.key`, mode 0600), so that a copy of the database alone
+tells nothing. The oldest go first when age or size say so; how many went is counted. The same
+original rejected again for the same reason is one entry with a higher count.
+"""
+
+import hmac
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from streams.disk import open_durable, transaction, used_bytes
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+MAX_ORIGINAL_BYTES = 2**20  # longer originals are cut, marked, and cannot be retried
+MAX_LABEL = 200  # characters of a field, a reason or a place
+DEFAULT_MAX_BYTES = 256 * 2**20
+DEFAULT_KEEP_S = 14 * 86_400
+DROP_STEP = 64
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS originals (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    source TEXT NOT NULL,
+    place TEXT NOT NULL,
+    format TEXT NOT NULL,
+    field TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    cut INTEGER NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS originals_by_age ON originals (at);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)
+"""
+_COLUMNS = "id, at, source, place, format, field, reason, size, cut, times"
+
+
+class QuarantineLocked(Exception):
+    """The key file does not open this quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that was not accepted.
+
+    Attributes:
+        source: the token or file it came with.
+        place: `file:line`, or endpoint and index.
+        format: the adapter that refused it.
+        field, reason: what is wrong; never the value.
+        raw: the original.
+    """
+
+    source: str
+    place: str
+    format: str
+    field: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What may be shown of a refused record."""
+
+    id: str
+    at: float
+    source: str
+    place: str
+    format: str
+    field: str
+    reason: str
+    size: int
+    cut: bool
+    times: int
+
+
+class Quarantine:
+    """Keeps refused records; usable from several threads and processes.
+
+    Args:
+        folder: holds `quarantine.db` and `quarantine.key`; both are made when missing.
+        max_bytes, keep_s: size and age above which the oldest are dropped.
+        wall: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        keep_s: float = DEFAULT_KEEP_S,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._key = _key(folder / "quarantine.key")
+        self._cipher = AESGCM(self._key)
+        self._connection = open_durable(folder / "quarantine.db", _TABLES)
+        self._lock = threading.Lock()
+        self._max_bytes = max_bytes
+        self._keep_s = keep_s
+        self._wall = wall
+
+    def add(self, refused: Refused) -> str:
+        """Keeps one record and gives its id."""
+        return self.add_all([refused])[0]
+
+    def add_all(self, refused: Iterable[Refused]) -> list[str]:
+        """Keeps records in one commit and gives their ids, in order."""
+        now = self._wall()
+        rows = [self._row(item, now) for item in refused]
+        with self._lock:
+            with transaction(self._connection):
+                self._connection.executemany(
+                    "INSERT INTO originals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET times = times + 1",
+                    rows,
+                )
+            self._shrink(now)
+        return [str(row[0]) for row in rows]
+
+    def entries(self, limit: int = 100, source: str | None = None) -> list[Entry]:
+        """The newest entries."""
+        return [
+            _entry(row)
+            for row in self._select(
+                f"SELECT {_COLUMNS} FROM originals WHERE source = coalesce(?, source)"  # noqa: S608
+                " ORDER BY at DESC, rowid DESC LIMIT ?",
+                (source, limit),
+            )
+        ]
+
+    def get(self, id: str) -> Entry | None:
+        """One entry by its id, or by an unambiguous beginning of it."""
+        if not re.fullmatch("[0-9a-f]{4,32}", id):
+            return None
+        rows = self._select(
+            f"SELECT {_COLUMNS} FROM originals WHERE substr(id, 1, ?) = ? LIMIT 2",  # noqa: S608
+            (len(id), id),
+        )
+        return _entry(rows[0]) if len(rows) == 1 else None
+
+    def original(self, id: str) -> bytes:
+        """The record itself.
+
+        Raises:
+            KeyError: no such entry.
+            QuarantineLocked: the key file is another one.
+        """
+        rows = self._select("SELECT sealed FROM originals WHERE id = ?", (id,))
+        if not rows:
+            raise KeyError(id)
+        sealed = bytes(rows[0][0])
+        try:
+            packed = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], id.encode())
+        except InvalidTag:
+            raise QuarantineLocked("quarantine.key is not the key of this quarantine") from None
+        return zstandard.ZstdDecompressor().decompress(packed)
+
+    def remove(self, id: str) -> None:
+        """Forgets an entry."""
+        with self._lock, transaction(self._connection):
+            self._connection.execute("DELETE FROM originals WHERE id = ?", (id,))
+
+    def dropped(self) -> int:
+        """How many originals age and size have pushed out so far."""
+        rows = self._select("SELECT value FROM counters WHERE name = 'dropped'", ())
+        return int(rows[0][0]) if rows else 0
+
+    def count(self) -> int:
+        """How many originals are kept."""
+        return int(self._select("SELECT count(*) FROM originals", ())[0][0])
+
+    def close(self) -> None:
+        """Closes the database."""
+        with self._lock:
+            self._connection.close()
+
+    def _select(self, query: str, values: tuple[object, ...]) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    def _row(self, item: Refused, now: float) -> tuple[object, ...]:
+        # A keyed name: the same record sent again is the same entry, and the name tells nothing.
+        parts = (item.source, item.format, item.field, item.reason)
+        text = "\0".join(map(label, parts)).encode() + b"\0" + item.raw
+        id = hmac.new(self._key, text, sha256).hexdigest()[:32]
+        nonce = os.urandom(NONCE_BYTES)
+        kept = item.raw[:MAX_ORIGINAL_BYTES]
+        packed = zstandard.ZstdCompressor().compress(kept)
+        sealed = nonce + self._cipher.encrypt(nonce, packed, id.encode())
+        size = len(item.raw)
+        return (
+            id, now, label(item.source), label(item.place), label(item.format),
+            label(item.field), label(item.reason), size, size > len(kept), sealed,
+        )  # fmt: skip
+
+    def _shrink(self, now: float) -> None:
+        dropped = self._drop("at < ?", now - self._keep_s)
+        while used_bytes(self._connection) > self._max_bytes:
+            step = self._drop(
+                "id IN (SELECT id FROM originals ORDER BY at, rowid LIMIT ?)", DROP_STEP
+            )
+            if not step:
+                break
+            dropped += step
+        if dropped:
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def _drop(self, which: str, value: float) -> int:
+        with transaction(self._connection):
+            gone = self._connection.execute(
+                "DELETE FROM originals WHERE " + which,  # noqa: S608
+                (value,),
+            ).rowcount
+            if gone:
+                self._connection.execute(
+                    "INSERT INTO counters VALUES ('dropped', ?)"
+                    " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                    (gone,),
+                )
+        return gone
+
+
+def _entry(row: Any) -> Entry:
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    return Entry(**{**values, "cut": bool(values["cut"])})
+
+
+def label(text: str) -> str:
+    """Text that may come from an attacker, made safe to print: bounded, printable ASCII.
+
+    >>> label("a\\x1b[31m\\nb")
+    'a\\\\x1b[31m\\\\nb'
+    """
+    return (
+        text[:MAX_LABEL]
+        .encode("ascii", "backslashreplace")
+        .decode()
+        .translate(_ESCAPES)[:MAX_LABEL]
+    )
+
+
+_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
+
+
+def _key(path: Path) -> bytes:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise QuarantineLocked(f"{path} is not {KEY_BYTES} bytes long") from None
+        return key
+    with os.fdopen(handle, "wb") as file:
+        key = os.urandom(KEY_BYTES)
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key

@@ -1,0 +1,112 @@
+"""Rejected originals are kept, encrypted, within limits, and shown without their contents."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streams.quarantine import MAX_ORIGINAL_BYTES, Quarantine, QuarantineLocked, Refused, label
+from streams.structure import structure
+
+
+def refused(raw: bytes = b'{"prompt": "MARKER"}', **changes: str) -> Refused:
+    words = {
+        "source": "gateway",
+        "place": "/ingest/canonical[0]",
+        "format": "canonical",
+        "field": "event.id",
+        "reason": "Field required",
+    }
+    return Refused(**{**words, **changes}, raw=raw)
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_an_original_comes_back_and_is_nowhere_in_the_clear(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    id = quarantine.add(refused())
+    entry = quarantine.get(id[:8])
+    assert entry is not None
+    assert ("gateway", "event.id", "Field required", 20) == (
+        entry.source,
+        entry.field,
+        entry.reason,
+        entry.size,
+    )
+    assert b'{"prompt": "MARKER"}' == quarantine.original(id)
+    assert b"MARKER" not in everything(tmp_path)
+    quarantine.close()
+
+
+def test_the_same_original_sent_again_is_one_entry(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    assert quarantine.add(refused()) == quarantine.add(refused())
+    quarantine.add(refused(reason="another"))
+    assert [1, 2] == sorted(entry.times for entry in quarantine.entries())
+
+
+def test_old_originals_go_first_and_are_counted(tmp_path: Path) -> None:
+    now = [0.0]
+    quarantine = Quarantine(tmp_path, keep_s=100, wall=lambda: now[0])
+    quarantine.add(refused(b"old"))
+    now[0] = 101
+    fresh = quarantine.add(refused(b"new"))
+    assert [fresh] == [entry.id for entry in quarantine.entries()]
+    assert 1 == quarantine.dropped()
+
+
+def test_its_size_is_bounded(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, max_bytes=2**20)
+    for _ in range(60):
+        quarantine.add(refused(os.urandom(50_000)))
+    assert 60 == quarantine.count() + quarantine.dropped()
+    assert 0 < quarantine.count() <= 20
+
+
+def test_a_huge_original_is_cut_and_says_so(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    entry = quarantine.get(quarantine.add(refused(b"x" * (MAX_ORIGINAL_BYTES + 5))))
+    assert entry is not None and entry.cut
+    assert MAX_ORIGINAL_BYTES + 5 == entry.size
+
+
+def test_another_key_does_not_open_it(tmp_path: Path) -> None:
+    first = Quarantine(tmp_path)
+    id = first.add(refused())
+    first.close()
+    (tmp_path / "quarantine.key").write_bytes(bytes(32))
+    with pytest.raises(QuarantineLocked):
+        Quarantine(tmp_path).original(id)
+
+
+def test_key_and_database_are_for_their_owner_only(tmp_path: Path) -> None:
+    Quarantine(tmp_path)
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+
+def test_its_structure_has_names_and_types_but_no_value() -> None:
+    lines = structure(b'{"messages": [{"role": "user", "content": "MARKER"}], "n": 1}')
+    assert [
+        "messages: list of 1",
+        "messages[0]: object",
+        "messages[0].role: string of 4 characters",
+        "messages[0].content: string of 6 characters",
+        "n: integer",
+    ] == lines
+
+
+def test_names_that_are_no_names_are_not_shown() -> None:
+    assert ["<name of 11 characters>: integer"] == structure(b'{"\\u001b[31mhi all": 1}')
+    assert ["5 bytes of binary, not JSON"] == structure(b"\xff\xfe\x00\x01{")
+
+
+def test_deep_and_wide_originals_have_a_bounded_structure() -> None:
+    assert structure(b"[" * 100_000)
+    wide = b"{" + b",".join(b'"k%d":{"a":1}' % n for n in range(5000)) + b"}"
+    assert 81 == len(structure(wide))
+
+
+def test_labels_print_on_one_line() -> None:
+    assert "a\\nb\\x1b" == label("a\nb\x1b")
