@@ -55,7 +55,16 @@ class JournalGap(Exception):
 
 
 class JournalDamaged(Exception):
-    """A block cannot be read back: the file was changed, or the disk is failing."""
+    """A block cannot be read back: the file was changed, or the disk is failing.
+
+    Attributes:
+        first, end: the positions it held.
+    """
+
+    def __init__(self, first: int, count: int, reason: str) -> None:
+        super().__init__(f"lines {first} to {first + count - 1}: {reason}")
+        self.first = first
+        self.end = first + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +167,25 @@ class Journal:
                 ).fetchone()
             if row is None or at >= row[0] + row[1]:
                 break
-            lines = _unpack(*row)
+            try:
+                lines = _unpack(*row)
+            except JournalDamaged:
+                if parts:  # first what is whole
+                    break
+                raise
             parts += lines[at - row[0] : at - row[0] + max_events - len(parts)]
         if parts:
             return Batch(position, len(parts), b"\n".join(parts) + b"\n")
         if position < self.oldest() or position > self.end():
             raise JournalGap(position, self.oldest())
         return None
+
+    def begin_at(self, position: int) -> None:
+        """Makes the next line get this number (later than all there are)."""
+        with self._reading, transaction(self._reader):
+            self._reader.execute(
+                "INSERT INTO blocks VALUES (?, 0, '', ?, x'')", (position, self._wall())
+            )
 
     def end(self) -> int:
         """The position the next line will get."""
@@ -274,9 +295,9 @@ def _unpack(first: int, count: int, data: bytes) -> list[bytes]:
     try:
         lines = zstandard.ZstdDecompressor().decompress(data).split(b"\n")[:-1]
     except zstandard.ZstdError as error:
-        raise JournalDamaged(f"block at {first}: {error}") from None
+        raise JournalDamaged(first, count, str(error)) from None
     if len(lines) != count:
-        raise JournalDamaged(f"block at {first}: {len(lines)} lines instead of {count}")
+        raise JournalDamaged(first, count, f"{len(lines)} lines instead of {count}")
     return lines
 
 

@@ -1,0 +1,257 @@
+"""The ingest endpoints: bytes of a sender become journal lines, or a reason why not.
+
+A 2xx means that every accepted event is on the disk, and that everything refused is counted and
+in the quarantine. Anything else means that nothing is promised, and most of it may be sent again.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from schemas.adapters import Adapted
+from schemas.finding import Finding
+from streams.admit import TENANT_MISMATCH, admit
+from streams.body import BodyError, Budget, read_body
+from streams.health import Mismatches
+from streams.journal import Journal, JournalFull
+from streams.metrics import CONTENT_TYPE, Metrics
+from streams.otlp_answers import JSON, PROTOBUF, exported, refused
+from streams.quarantine import Quarantine, Refused
+from streams.settings import ServerSettings
+from streams.tokens import Token, Tokens
+
+MAX_ERRORS_TOLD = 10  # of one request
+BODY_TIMEOUT_S = 60.0
+RETRY_AFTER_S = 5
+FORMATS = {
+    "/v1/traces": "otlp-traces",
+    "/v1/logs": "otlp-logs",
+    "/ingest/litellm": "litellm",
+    "/ingest/canonical": "canonical",
+}
+
+log = logging.getLogger("tripmeter.ingest")
+
+Adapt = Callable[[bytes, str, datetime], Adapted]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one body: lines to store, and what was refused (with its index)."""
+
+    lines: list[bytes] = field(default_factory=list)
+    refused: list[tuple[int, Refused]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    ignored: int = 0
+    denied: int = 0  # of the refused, those of a tenant the token may not write
+
+    def summary(self) -> str:
+        """One line for the sender; values are never repeated."""
+        told = [
+            f"{item.place}: {item.field}: {item.reason}"
+            for _, item in self.refused[:MAX_ERRORS_TOLD]
+        ]
+        return "; ".join(told)
+
+
+@dataclass
+class Ingest:
+    """Everything the endpoints need; `app()` is what a server runs."""
+
+    settings: ServerSettings
+    tokens: Tokens
+    journal: Journal
+    quarantine: Quarantine
+    metrics: Metrics
+    adapt: Adapt
+    record: Callable[[Sequence[Finding]], object]
+    ready: Callable[[], list[str]]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.settings.adapter_threads, "adapter")
+        self._budget = Budget(self.settings.max_bytes_in_flight)
+        self._mismatches = Mismatches()
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [Route(path, self._receive, methods=["POST"]) for path in FORMATS]
+        routes += [
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._metrics),
+        ]
+        return Starlette(routes=routes)
+
+    def close(self) -> None:
+        """Waits for the adapters."""
+        self._pool.shutdown()
+
+    async def _healthz(self, _: Request) -> Response:
+        return Response("ok\n")
+
+    async def _readyz(self, _: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        reasons = await loop.run_in_executor(None, self.ready)
+        return Response("\n".join(reasons or ["ready"]) + "\n", 503 if reasons else 200)
+
+    async def _metrics(self, _: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(None, self.metrics.text)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    async def _receive(self, request: Request) -> Response:
+        began = time.monotonic()
+        path = request.url.path
+        try:
+            answer = await self._answer(request, path)
+        except ClientDisconnect:
+            answer = Response(status_code=499)
+        self.metrics.requests.labels(path, answer.status_code).inc()
+        self.metrics.latency.labels(path).observe(time.monotonic() - began)
+        return answer
+
+    async def _answer(self, request: Request, path: str) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        token = self.tokens.authenticate(request.headers.get("authorization"))
+        if token is None:
+            self.metrics.rejected("", "unauthorized")
+            return _error(path, kind, 401, "a valid bearer token is needed")
+        if path.startswith("/v1/") and kind not in (PROTOBUF, JSON):
+            return _error(path, kind, 415, f"Content-Type must be {PROTOBUF} or {JSON}")
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body, held = await read_body(
+                    request.stream(),
+                    request.headers.get("content-encoding", "").strip().lower(),
+                    request.headers.get("content-length"),
+                    max_body=self.settings.max_body_bytes,
+                    max_inflated=self.settings.max_inflated_bytes,
+                    budget=self._budget,
+                )
+        except TimeoutError:
+            return _error(path, kind, 408, f"the body took more than {BODY_TIMEOUT_S:g} s")
+        except BodyError as error:
+            if error.status in (400, 413):
+                await self._keep_head(path, token, error)
+            return _error(path, kind, error.status, str(error))
+        try:
+            outcome = await self._store(body, path, token)
+        except JournalFull as error:
+            log.warning("cannot store events now: %s", error)
+            return _error(path, kind, 503, "events cannot be stored now; send them again")
+        except (sqlite3.Error, OSError) as error:
+            log.error("cannot store: %s", type(error).__name__)
+            return _error(path, kind, 503, "events cannot be stored now; send them again")
+        finally:
+            self._budget.give(held)
+        return _told(path, kind, outcome, body)
+
+    async def _store(self, body: bytes, path: str, token: Token) -> Outcome:
+        loop = asyncio.get_running_loop()
+        observed = self.now()
+        outcome = await loop.run_in_executor(
+            self._pool, self._judge_body, body, path, token, observed
+        )
+        if outcome.lines:
+            await asyncio.wrap_future(self.journal.submit(token.name, outcome.lines))
+        if outcome.refused:
+            items = [item for _, item in outcome.refused]
+            await loop.run_in_executor(self._pool, self.quarantine.add_all, items)
+        if outcome.findings:
+            await loop.run_in_executor(self._pool, self.record, outcome.findings)
+        self._count(token, outcome)
+        return outcome
+
+    def _judge_body(self, body: bytes, path: str, token: Token, observed: datetime) -> Outcome:
+        format = FORMATS[path]
+        outcome = Outcome()
+        try:
+            adapted = self.adapt(body, format, observed)
+        except Exception as error:  # a fault of ours must not lose what the sender gave us
+            log.error("adapter %s failed: %s", format, type(error).__name__)
+            reason = f"the adapter failed ({type(error).__name__})"
+            outcome.refused = [(0, Refused(token.name, path, format, "", reason, body))]
+            return outcome
+        outcome.ignored = adapted.ignored
+        for bad in adapted.rejections:
+            place = f"{path}[{bad.index}]"
+            item = Refused(token.name, place, format, bad.field, bad.reason, bad.raw)
+            outcome.refused.append((bad.index, item))
+        verdict = admit(
+            adapted.events, token, observed, timedelta(seconds=self.settings.clock_ahead_s)
+        )
+        outcome.lines = verdict.events
+        for denied in verdict.denied:
+            place = f"{path}[{denied.index}]"
+            item = Refused(
+                token.name, place, "canonical", denied.field, denied.reason, denied.raw
+            )
+            outcome.refused.append((denied.index, item))
+            if denied.tenant is not None:
+                outcome.denied += 1
+                found = self._mismatches.finding(token.name, denied.tenant, observed)
+                if found is not None:
+                    outcome.findings.append(found)
+        return outcome
+
+    async def _keep_head(self, path: str, token: Token, error: BodyError) -> None:
+        self.metrics.rejected(token.name, str(error))
+        item = Refused(token.name, path, FORMATS[path], "", str(error), error.head)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._pool, self.quarantine.add, item)
+        except (sqlite3.Error, OSError):
+            log.error("a refused body could not be kept: the quarantine cannot be written")
+
+    def _count(self, token: Token, outcome: Outcome) -> None:
+        self.metrics.events.labels(token.name).inc(len(outcome.lines))
+        self.metrics.ignored.labels(token.name).inc(outcome.ignored)
+        for _, item in outcome.refused:
+            self.metrics.rejected(token.name, item.reason)
+
+
+def _told(path: str, kind: str, outcome: Outcome, body: bytes) -> Response:
+    """The answer: 4xx when nothing of the request was of use."""
+    lost = outcome.refused and not outcome.lines and not outcome.ignored
+    if lost and outcome.denied == len(outcome.refused):
+        return _error(path, kind, 403, f"{TENANT_MISMATCH}: the token may not write these events")
+    if path.startswith("/v1/"):
+        if lost and len(outcome.refused) == 1 and outcome.refused[0][1].raw == body:
+            return _error(path, kind, 400, outcome.summary())
+        signal = path.removeprefix("/v1/")
+        text = exported(kind, signal, len(outcome.refused), outcome.summary())
+        return Response(text, media_type=kind)
+    answer = {
+        "accepted": len(outcome.lines),
+        "rejected": len(outcome.refused),
+        "ignored": outcome.ignored,
+        "errors": [
+            {"index": index, "field": item.field, "reason": item.reason}
+            for index, item in outcome.refused[:MAX_ERRORS_TOLD]
+        ],
+    }
+    return Response(json.dumps(answer) + "\n", 400 if lost else 200, media_type=JSON)
+
+
+def _error(path: str, kind: str, status: int, message: str) -> Response:
+    headers = {}
+    if status == 503:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if path.startswith("/v1/"):
+        kind = JSON if kind == JSON else PROTOBUF
+        return Response(refused(kind, status, message), status, headers, media_type=kind)
+    return Response(json.dumps({"error": message}) + "\n", status, headers, media_type=JSON)
