@@ -60,7 +60,9 @@ def _derive() -> type[msgspec.Struct]:
         kind = str if name == "timestamp" else _fast(info.annotation, tuple(info.metadata))
         fields.append((name, kind) if info.is_required() else (name, kind, info.default))
     wire = {name: info.alias or name for name, info in Event.model_fields.items()}
-    return msgspec.defstruct("EventRecord", fields, rename=wire, gc=False, kw_only=True)
+    return msgspec.defstruct(
+        "EventRecord", fields, rename=wire, gc=False, kw_only=True, omit_defaults=True
+    )
 
 
 EventRecord = _derive()
