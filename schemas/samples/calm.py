@@ -44,8 +44,6 @@ def calm(seed: int, client: Client, day: int, incidents: Sequence[Incident] = ()
     model = np.full(n, client.model, dtype=object)
     if client.second_model:
         model[rng.random(n) < 0.15] = client.second_model
-    if client.migration:
-        model[ms >= client.migration[0]] = client.migration[1]
     address = _addresses(seed, client, ms, rng)
     prompt = np.array([fingerprint(seed, client.key, day, i) for i in range(n)], dtype=object)
     tokens_in = np.rint(client.tokens_in * rng.lognormal(0, 0.5, n)).astype(int) + 1
@@ -58,6 +56,8 @@ def calm(seed: int, client: Client, day: int, incidents: Sequence[Incident] = ()
         address = np.concatenate([address, np.full(k, client.addresses[0], dtype=object)])
         prompt = np.concatenate([prompt, [fingerprint(seed, client.key, "health")] * k])
         tokens_in, tokens_out = np.append(tokens_in, [60] * k), np.append(tokens_out, [8] * k)
+    if client.migration:
+        model[ms >= client.migration[0]] = client.migration[1]
     status, source = _outcomes(rng, ms, model, incidents)
     ms = ms[source] + np.concatenate([np.zeros(len(ms), np.int64), _backoff(rng, source, len(ms))])
     n = len(ms)
