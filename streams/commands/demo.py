@@ -1,0 +1,193 @@
+"""`tripmeter demo`: two generated weeks with attacks, and an honest account of what was found."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from streams.commands.shared import add_json, safe
+
+BAR = 24
+STORY = "stolen-key-burst"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--seed` and `--json`."""
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another two weeks")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints findings as JSON lines and a summary, or tables for people. Always 0."""
+    from schemas.samples import two_weeks
+    from streams.demo import watch
+    from streams.pipeline import Pipeline
+
+    begun = time.monotonic()
+    world = two_weeks(arguments.seed)
+    result = watch(world, Pipeline(), _progress(begun))
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    if arguments.json:
+        for finding in result.findings:
+            sys.stdout.write(finding.to_json().decode() + "\n")
+        print(json.dumps(result.as_json()))
+        return 0
+    show = _printer()
+    for line, style in report(result, time.monotonic() - begun):
+        show(line, style)
+    return 0
+
+
+Styled = tuple[str, str]  # a line, and how it looks on a terminal
+
+
+def report(result: Any, seconds: float) -> Iterable[Styled]:
+    """The account of a `streams.demo.Result`, line by line."""
+    yield (
+        f"{result.days} days, {result.tenants} tenants, {result.clients} keys, "
+        f"{result.events:,} events, made and judged in {seconds:.0f} s (seed {result.seed})",
+        "bold",
+    )
+    yield from _attacks(result)
+    yield from _lookalikes(result)
+    yield from _false(result)
+    yield from _story(result)
+
+
+def _attacks(result: Any) -> Iterable[Styled]:
+    found = [caught for caught in result.caught if caught.by]
+    yield "", ""
+    yield f"Attacks: {len(found)} of {len(result.caught)} found", "bold"
+    rows = [("what was injected", "into", "start", "found by", "after", "events", "cost by then")]
+    for caught in result.caught:
+        staged = caught.staged
+        entity = staged.entities[0]
+        row = (staged.kind, f"{entity.lane} {_short(entity.id)}", f"{staged.start:%d %b %H:%M}")
+        if caught.by is None:
+            rows.append((*row, "MISSED", "", f"0 of {len(staged.lines)}", _money(caught)))
+            continue
+        events = f"{caught.events} of {len(staged.lines)}"
+        by = ", ".join(caught.detectors)
+        rows.append((*row, by, _duration(caught.after), events, _money(caught)))
+    styles = ["dim", *("green" if caught.by else "bold red" for caught in result.caught)]
+    yield from zip(_aligned(rows), styles, strict=True)
+
+
+def _lookalikes(result: Any) -> Iterable[Styled]:
+    quiet = [staged for staged, raised in result.disturbed if not raised]
+    yield "", ""
+    yield f"Look-alikes: {len(quiet)} of {len(result.disturbed)} stayed quiet", "bold"
+    for staged, raised in result.disturbed:
+        if not raised:
+            yield f"  quiet   {staged.kind}", "green"
+        for finding in raised:
+            yield f"  RAISED  {staged.kind}: {finding.detector}: {safe(finding.summary)}", "red"
+
+
+def _false(result: Any) -> Iterable[Styled]:
+    rate = len(result.false) / result.key_months
+    yield "", ""
+    yield f"False alarms: {len(result.false)} ({rate:.2f} per key-month)", "bold"
+    for finding in result.false:
+        where = f"{finding.entity.lane} {_short(finding.entity.id)}"
+        summary = safe(finding.summary)
+        yield f"  {finding.time:%d %b %H:%M}  {finding.detector}  {where}  {summary}", "yellow"
+    for finding in result.health:
+        yield f"  about ourselves: {finding.detector}: {safe(finding.summary)}", "yellow"
+
+
+def _story(result: Any) -> Iterable[Styled]:
+    for caught in result.caught:
+        if caught.staged.kind != STORY or caught.by is None:
+            continue
+        finding = caught.by
+        yield "", ""
+        yield f"The stolen key {finding.entity.id} of {safe(finding.tenant)}", "bold"
+        yield from ((line, "") for line in _wrapped(_paragraph(caught)))
+        yield from ((f"  - {step}", "") for step in finding.runbook)
+
+
+def _paragraph(caught: Any) -> str:
+    """Seen, usual, since when, at what cost: from the finding's own evidence."""
+    finding = caught.by
+    parts = [f"{finding.severity.value.capitalize()}: {safe(finding.summary)}."]
+    usual = finding.evidence.get("usual")
+    totals = finding.evidence.get("totals")
+    if isinstance(usual, dict) and isinstance(totals, dict):
+        compared = [
+            f"{name} {totals[name]:,} where {habit['typical']:,.4g} is typical"
+            for name, habit in usual.items()
+            if name in totals and isinstance(habit, dict)
+        ]
+        if compared:
+            parts.append(f"Seen in this window: {'; '.join(compared)}.")
+    if finding.probability is not None:
+        parts.append(f"Chance of this under the key's own habit: {finding.probability:.2g}.")
+    parts.append(
+        f"Since {finding.since:%d %b %H:%M:%S} UTC, decided {finding.time:%H:%M:%S}, after "
+        f"{caught.events} of the thief's {len(caught.staged.lines):,} calls and "
+        f"${caught.spent_usd:,.2f}; nobody stopped this one, and it cost ${caught.total_usd:,.2f}."
+    )
+    parts.append("What to do:")
+    return " ".join(parts)
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text.replace("..", "."), 98, initial_indent="  ", subsequent_indent="  ")
+
+
+def _money(caught: Any) -> str:
+    if not caught.total_usd:
+        return ""
+    return f"${caught.spent_usd:,.2f} of ${caught.total_usd:,.2f}"
+
+
+def _duration(after: timedelta | None) -> str:
+    seconds = after.total_seconds() if after is not None else 0.0
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _short(identifier: str) -> str:
+    return identifier if len(identifier) <= 21 else identifier[:20] + "…"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        ("  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
+
+
+def _printer() -> Any:
+    """Colours on a terminal; elsewhere plain lines, without loading anything for it."""
+    if not sys.stdout.isatty():
+        return lambda line, style: print(line)
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    return lambda line, style: console.print(line, style=style or None, markup=False)
+
+
+def _progress(begun: float) -> Any:
+    """A bar on a terminal, one line a day elsewhere."""
+
+    def show(day: int, days: int, events: int) -> None:
+        rate = events / max(time.monotonic() - begun, 1e-9)
+        text = f"day {day} of {days}: {events:,} events, {rate:,.0f}/s"
+        if sys.stderr.isatty():
+            full = BAR * day // days
+            print(f"\r[{'#' * full}{'.' * (BAR - full)}] {text} ", end="", file=sys.stderr)
+        else:
+            print(text, file=sys.stderr)
+        sys.stderr.flush()
+
+    return show
