@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,18 +39,23 @@ class BadConfig(Exception):
         super().__init__("\n".join(lines))
 
 
-def load(path: Path | None = None, extras: Sequence[Extra] = ()) -> Settings:
+def load(
+    path: Path | None = None,
+    extras: Sequence[Extra] = (),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
     """The settings of a file, or the defaults when there is none.
 
     Args:
         path: the file; None means `tripmeter.toml` in this folder, if it is there.
         extras: further checks, such as the settings of destinations.
+        overrides: values of the command line, by table and key.
     Raises:
         BadConfig: file, line, key, what is wrong, what to do.
     """
     if path is None:
         if not DEFAULT_FILE.is_file():
-            return _checked("", {}, Path(), extras, "built-in defaults")
+            return _checked("", _over({}, overrides), Path(), extras, "options")
         path = DEFAULT_FILE
     try:
         raw = path.read_bytes()
@@ -69,7 +74,16 @@ def load(path: Path | None = None, extras: Sequence[Extra] = ()) -> Settings:
         where = re.search(r"line (\d+)", str(error))
         number = int(where[1]) if where else text.count("\n") + 1
         raise BadConfig([f"{path}:{number}: not TOML: {error}; correct that line"]) from None
-    return _checked(text, data, path.parent, extras, str(path))
+    return _checked(text, _over(data, overrides), path.parent, extras, str(path))
+
+
+def _over(
+    data: dict[str, Any], overrides: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, Any]:
+    for table, values in (overrides or {}).items():
+        if isinstance(data.get(table, {}), dict):
+            data[table] = {**data.get(table, {}), **values}
+    return data
 
 
 def _checked(

@@ -43,7 +43,7 @@ FORMATS = {
 
 log = logging.getLogger("tripmeter.ingest")
 
-Adapt = Callable[[bytes, str, datetime], Adapted]
+Adapt = Callable[[bytes, str, str, datetime], Adapted]  # body, format, sender, arrival
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ class Ingest:
         format = FORMATS[path]
         outcome = Outcome()
         try:
-            adapted = self.adapt(body, format, observed)
+            adapted = self.adapt(body, format, token.name, observed)
         except Exception as error:  # a fault of ours must not lose what the sender gave us
             log.error("adapter %s failed: %s", format, type(error).__name__)
             reason = f"the adapter failed ({type(error).__name__})"
@@ -195,9 +195,7 @@ class Ingest:
         outcome.lines = verdict.events
         for denied in verdict.denied:
             place = f"{path}[{denied.index}]"
-            item = Refused(
-                token.name, place, "canonical", denied.field, denied.reason, denied.raw
-            )
+            item = Refused(token.name, place, "canonical", denied.field, denied.reason, denied.raw)
             outcome.refused.append((denied.index, item))
             if denied.tenant is not None:
                 outcome.denied += 1

@@ -17,11 +17,13 @@ from queue import Empty, Full, Queue
 import zstandard
 
 from streams.disk import no_space, open_durable, transaction, used_bytes
+from streams.journal_reader import JournalReader, next_position
 
 MAX_WAITING_APPENDS = 1024  # requests waiting for the disk; more are asked to come back
 MAX_GROUP = 256  # requests that share one fsync
 MAX_ROW_LINES = 4096  # lines of one row, so that reading a part stays cheap
 TRIM_STEP = 64  # rows dropped between two looks at the size
+REFUSAL_S = 10.0
 COMPRESSION_LEVEL = 3
 DEFAULT_MAX_BYTES = 8 * 2**30
 DEFAULT_KEEP_BYTES = 4 * 2**30
@@ -42,31 +44,6 @@ class JournalFull(Exception):
     """The disk, or the size limit, is reached by events not yet judged; nothing was stored."""
 
 
-class JournalGap(Exception):
-    """The lines asked for are no longer kept.
-
-    Attributes:
-        oldest: the first position that is.
-    """
-
-    def __init__(self, wanted: int, oldest: int) -> None:
-        super().__init__(f"position {wanted} is not in the journal, which begins at {oldest}")
-        self.oldest = oldest
-
-
-class JournalDamaged(Exception):
-    """A block cannot be read back: the file was changed, or the disk is failing.
-
-    Attributes:
-        first, end: the positions it held.
-    """
-
-    def __init__(self, first: int, count: int, reason: str) -> None:
-        super().__init__(f"lines {first} to {first + count - 1}: {reason}")
-        self.first = first
-        self.end = first + count
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much is kept.
@@ -82,15 +59,6 @@ class Limits:
     keep_s: float = DEFAULT_KEEP_S
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Consecutive lines: `data` holds `count` of them, each ended by a newline."""
-
-    first: int
-    count: int
-    data: bytes
-
-
 @dataclass(slots=True)
 class _Waiting:
     source: str
@@ -98,8 +66,8 @@ class _Waiting:
     done: "Future[range]"
 
 
-class Journal:
-    """Appends lines, and reads them back by position.
+class Journal(JournalReader):
+    """Appends lines, beside reading them back.
 
     Args:
         path: the SQLite file; made when missing.
@@ -110,16 +78,15 @@ class Journal:
     def __init__(
         self, path: Path, limits: Limits | None = None, *, wall: Callable[[], float] = time.time
     ) -> None:
-        self.path = path
+        super().__init__(path, open_durable(path, _TABLES))
         self.limits = limits or Limits()
         self.watermark = 0  # lines below it are inside a snapshot of the core, and may be dropped
         self._wall = wall
         self._waiting: Queue[_Waiting | None] = Queue(MAX_WAITING_APPENDS)
         self._arrived = threading.Condition()
-        self._reading = threading.Lock()
         self._writer = open_durable(path, _TABLES)
-        self._reader = open_durable(path, _TABLES)
         self._closed = False
+        self._refused_at = float("-inf")
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -149,37 +116,6 @@ class Journal:
         """Stores lines and gives their positions; from then on they survive a power cut."""
         return self.submit(source, lines).result()
 
-    def read(self, position: int, max_events: int) -> Batch | None:
-        """Up to `max_events` lines from `position` on, or None at the end.
-
-        Raises:
-            JournalGap: the lines were dropped, or never were.
-            JournalDamaged: a block does not read back.
-        """
-        parts: list[bytes] = []
-        while len(parts) < max_events:
-            at = position + len(parts)
-            with self._reading:
-                row = self._reader.execute(
-                    "SELECT first, count, data FROM blocks WHERE first <= ?"
-                    " ORDER BY first DESC LIMIT 1",
-                    (at,),
-                ).fetchone()
-            if row is None or at >= row[0] + row[1]:
-                break
-            try:
-                lines = _unpack(*row)
-            except JournalDamaged:
-                if parts:  # first what is whole
-                    break
-                raise
-            parts += lines[at - row[0] : at - row[0] + max_events - len(parts)]
-        if parts:
-            return Batch(position, len(parts), b"\n".join(parts) + b"\n")
-        if position < self.oldest() or position > self.end():
-            raise JournalGap(position, self.oldest())
-        return None
-
     def begin_at(self, position: int) -> None:
         """Makes the next line get this number (later than all there are)."""
         with self._reading, transaction(self._reader):
@@ -187,21 +123,9 @@ class Journal:
                 "INSERT INTO blocks VALUES (?, 0, '', ?, x'')", (position, self._wall())
             )
 
-    def end(self) -> int:
-        """The position the next line will get."""
-        with self._reading:
-            return _end(self._reader)
-
-    def oldest(self) -> int:
-        """The first position still kept."""
-        with self._reading:
-            row = self._reader.execute("SELECT min(first) FROM blocks").fetchone()
-        return int(row[0] or 0)
-
-    def used_bytes(self) -> int:
-        """Bytes on the disk that hold lines."""
-        with self._reading:
-            return used_bytes(self._reader)
+    def refusing(self) -> bool:
+        """Whether an append failed within the last `REFUSAL_S` seconds."""
+        return time.monotonic() - self._refused_at < REFUSAL_S
 
     def wait(self, position: int, timeout_s: float) -> None:
         """Returns when there are lines from `position` on, at the latest after `timeout_s`."""
@@ -229,8 +153,8 @@ class Journal:
             self._closed = True
             self._waiting.put(None)
             self._thread.join()
-            self._reader.close()
             self._writer.close()
+            super().close()
 
     def _write_forever(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -257,6 +181,7 @@ class Journal:
                 for item in group:
                     self._write([item])
                 return
+            self._refused_at = time.monotonic()
             group[0].done.set_exception(JournalFull(str(error)) if no_space(error) else error)
             return
         for item, positions in zip(group, ranges, strict=True):
@@ -271,7 +196,7 @@ class Journal:
                 raise JournalFull(f"{self.limits.max_bytes} bytes of events wait to be judged")
         ranges = []
         with transaction(self._writer):
-            position = _end(self._writer)
+            position = next_position(self._writer)
             for item in group:
                 start = position
                 for count, data in item.rows:
@@ -282,23 +207,6 @@ class Journal:
                     position += count
                 ranges.append(range(start, position))
         return ranges
-
-
-def _end(connection: sqlite3.Connection) -> int:
-    row = connection.execute(
-        "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _unpack(first: int, count: int, data: bytes) -> list[bytes]:
-    try:
-        lines = zstandard.ZstdDecompressor().decompress(data).split(b"\n")[:-1]
-    except zstandard.ZstdError as error:
-        raise JournalDamaged(first, count, str(error)) from None
-    if len(lines) != count:
-        raise JournalDamaged(first, count, f"{len(lines)} lines instead of {count}")
-    return lines
 
 
 def _drop(connection: sqlite3.Connection, watermark: int, before: float, limit: int = -1) -> int:

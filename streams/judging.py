@@ -17,7 +17,8 @@ from typing import Any, Protocol, TypeVar
 from schemas.finding import Finding
 from streams.disk import no_space
 from streams.health import journal_gap
-from streams.journal import Journal, JournalDamaged, JournalGap
+from streams.journal import Journal
+from streams.journal_reader import JournalDamaged, JournalGap
 from streams.quarantine import Quarantine, Refused
 from streams.store import Snapshot, Store
 

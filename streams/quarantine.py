@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from streams.disk import open_durable, transaction, used_bytes
 
+DATABASE_FILE = "quarantine.db"
+KEY_FILE = "quarantine.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 MAX_ORIGINAL_BYTES = 2**20  # longer originals are cut, marked, and cannot be retried
@@ -89,6 +91,10 @@ class Entry:
     cut: bool
     times: int
 
+    def shown(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return asdict(self)
+
 
 class Quarantine:
     """Keeps refused records; usable from several threads and processes.
@@ -107,9 +113,9 @@ class Quarantine:
         keep_s: float = DEFAULT_KEEP_S,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._key = _key(folder / "quarantine.key")
+        self._key = _key(folder / KEY_FILE)
         self._cipher = AESGCM(self._key)
-        self._connection = open_durable(folder / "quarantine.db", _TABLES)
+        self._connection = open_durable(folder / DATABASE_FILE, _TABLES)
         self._lock = threading.Lock()
         self._max_bytes = max_bytes
         self._keep_s = keep_s

@@ -119,6 +119,11 @@ class TokenSettings(_Table):
     tenants: tuple[str, ...] = Field(default=("*",), description='tenants it may write; "*" is all')
     default_tenant: str | None = Field(default=None, description="tenant of events that name none")
 
+    @field_validator("secret_file", "secret_env", "default_tenant", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
     @model_validator(mode="after")
     def _consistent(self) -> "TokenSettings":
         if self.secret_file and self.secret_env:
@@ -129,6 +134,30 @@ class TokenSettings(_Table):
         return self
 
 
+class AdapterSettings(_Table):
+    """What adapters are told about your gateways and tools."""
+
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="networks (CIDR) whose X-Forwarded-For is believed"
+    )
+    tenant_attributes: tuple[str, ...] = Field(
+        default=(), description="OTLP attributes that name the tenant, tried before the usual ones"
+    )
+    resource_arguments: tuple[str, ...] = Field(
+        default=(), description="tool arguments that name a resource; only fingerprints are kept"
+    )
+    side_effects: dict[str, bool] = Field(
+        default={}, description="tool name -> whether a call changes something"
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+
 class Settings(_Table):
     """The whole file. `core` and `destinations` are checked by the rooms that own them."""
 
@@ -136,6 +165,7 @@ class Settings(_Table):
     journal: JournalSettings = Field(default_factory=JournalSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
+    adapters: AdapterSettings = Field(default_factory=AdapterSettings)
     core: dict[str, Any] = {}
     detectors: dict[str, Literal["active", "monitor", "off"]] = {}
     tokens: dict[str, TokenSettings] = {}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.journal import Journal, JournalDamaged, JournalFull, JournalGap, Limits
+from streams.journal import Journal, JournalFull, Limits
+from streams.journal_reader import JournalDamaged, JournalGap
 
 
 def text(batch: object) -> bytes:

@@ -1,0 +1,81 @@
+"""The command line. Every command is a module, loaded only when it is asked for."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+EXIT_OK = 0
+EXIT_FINDINGS = 1  # with --fail-on
+EXIT_USAGE = 2
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+
+COMMANDS = {
+    "demo": "two weeks of generated traffic with attacks, in a minute",
+    "serve": "take events in, judge them, tell people: one process, one folder",
+    "replay": "judge recorded events of any known format",
+    "findings": "list what was found",
+    "explain": "one finding in full, and derived again from its events",
+    "detectors": "what can be detected, and what a source covers",
+    "dlq": "rejected originals: list, show their structure, retry",
+    "init": "write a configuration file with every default explained",
+    "check": "say what is wrong with a configuration file",
+    "version": "print the version",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code (see `EXIT_*`)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    top = _top()
+    if not words or words[0] not in COMMANDS:
+        top.parse_args(words)  # --help, --version, or an error that names the commands
+        top.print_help()
+        return EXIT_USAGE
+    name, rest = words[0], words[1:]
+    module = importlib.import_module(f"streams.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"tripmeter {name}", description=COMMANDS[name])
+    module.add_arguments(parser)
+    parsed = parser.parse_args(rest)
+    try:
+        code: int = module.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if type(error).__name__ != "BadConfig":  # named, not imported: --help stays fast
+            raise
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    return code
+
+
+def _top() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="tripmeter",
+        description="A tripwire on the token meter: finds stolen keys, leaking tenants and"
+        " retry storms in LLM traffic.",
+        epilog=f"commands:\n{listing}\n\n`tripmeter COMMAND --help` tells more. Exit codes: 0 fine,"
+        " 1 findings (--fail-on),\n2 usage, 78 bad configuration.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tripmeter {_version()}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="see below")
+    return parser
+
+
+def _version() -> str:
+    from streams.commands.version import version
+
+    return version()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""`tripmeter check`: whether a configuration can be used, and if not, where and why."""
+
+import argparse
+from pathlib import Path
+
+from streams.commands.shared import add_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`[FILE]`."""
+    add_data(parser)
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="default: tripmeter.toml"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints a summary; every problem goes to standard error with exit code 78."""
+    from streams import tokens
+    from streams.configuration import load
+    from streams.wiring import EXTRAS, core_settings
+
+    settings = load(arguments.file, EXTRAS)
+    tokens.load(arguments.data, settings)
+    core = core_settings(settings)
+    print(f"{arguments.file or 'configuration'}: fine")
+    print(f"  listens on    {settings.server.listen}")
+    print(f"  alert budget  {core.alert_budget} false alerts per key-month")
+    changed = ", ".join(f"{name} {mode}" for name, mode in sorted(settings.detectors.items()))
+    print(f"  detectors     {changed or 'all active'}")
+    print(f"  tokens        {', '.join(sorted(settings.tokens)) or 'the one made on first run'}")
+    where = [f"{name} ({kind.get('type')})" for name, kind in sorted(settings.destinations.items())]
+    if settings.store.findings_file:
+        where.insert(0, f"{settings.store.findings_file} (file)")
+    print(f"  destinations  {', '.join(where) or 'none'}")
+    return 0

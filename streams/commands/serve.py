@@ -1,0 +1,46 @@
+"""`tripmeter serve`: take events in, judge them, tell people."""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from streams.commands.shared import add_config, add_data, fail
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--data DIR [--listen ADDRESS:PORT] [--config FILE]`."""
+    add_data(parser)
+    add_config(parser)
+    parser.add_argument(
+        "--listen", metavar="ADDRESS:PORT", help="instead of the configured address"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM; 75 when the data directory is in use, 70 when judging failed."""
+    from streams.configuration import load
+    from streams.wiring import EXTRAS
+
+    _log_to_stderr()
+    overrides = {"server": {"listen": arguments.listen}} if arguments.listen else {}
+    settings = load(arguments.config, EXTRAS, overrides)  # before anything is opened
+    from streams.serve import EXIT_BUSY, DataInUse, serve
+
+    try:
+        return serve(Path(arguments.data), settings)
+    except DataInUse as error:
+        return fail(str(error), EXIT_BUSY)
+
+
+def _log_to_stderr() -> None:
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "slack_sdk", "asyncio", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

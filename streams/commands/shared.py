@@ -1,0 +1,81 @@
+"""Options and printing that several commands have in common."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+DEFAULT_DATA = Path("tripmeter-data")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """`--data DIR`."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help=f"data directory (default: ./{DEFAULT_DATA})",
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config FILE`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration (default: ./tripmeter.toml, if there is one)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def print_json(rows: Iterable[Any]) -> None:
+    """One object a line."""
+    for row in rows:
+        print(json.dumps(row, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A drawn table on a terminal, tab-separated lines elsewhere; contents stay on their line."""
+    cells = [[safe(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in cells:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def safe(value: Any) -> str:
+    """Text for a terminal: control, bidirectional and other unprintable characters escaped.
+
+    >>> safe("a\\x1b[2Jb\\u202e")
+    'a\\\\x1b[2Jb\\\\u202e'
+    """
+    text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def fail(message: str, code: int = 2) -> int:
+    """Prints a reason on standard error and gives the exit code."""
+    print(f"tripmeter: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,33 @@
+"""Which event fields a source can fill, so that a detector without its inputs says so."""
+
+import importlib
+import pkgutil
+
+
+class UnknownSource(ValueError):
+    """No adapter has that name; the message lists those that exist."""
+
+
+def sources() -> dict[str, frozenset[str]]:
+    """Every adapter that declares what it provides, by the name of its module."""
+    package = importlib.import_module("schemas.adapters")
+    found: dict[str, frozenset[str]] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        provided = getattr(
+            importlib.import_module(f"schemas.adapters.{module.name}"), "PROVIDES", None
+        )
+        if provided is not None:
+            found[module.name.replace("_", "-")] = frozenset(provided)
+    return found
+
+
+def provides(source: str) -> frozenset[str]:
+    """Wire names of the fields a source can fill.
+
+    Raises:
+        UnknownSource: with the names that are known.
+    """
+    known = sources()
+    if source not in known:
+        raise UnknownSource(f"no source {source!r}; known: {', '.join(sorted(known))}")
+    return known[source]

@@ -1,0 +1,123 @@
+"""Derives a finding again from the journal, and says plainly when that is not possible."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.journal_reader import JournalDamaged, JournalGap, JournalReader
+from streams.store import Findings
+
+BLOCK_EVENTS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """What came of it.
+
+    Attributes:
+        same: True when the same revision came out byte for byte, False when another did or none,
+            None when it could not be tried.
+        told: one sentence for the operator.
+    """
+
+    same: bool | None
+    told: str
+
+
+def derive(data: Path, finding: dict[str, Any], core: Any) -> Derivation:
+    """Replays the journal up to the event that decided, from the nearest state there is."""
+    from schemas.finding import Finding
+    from streams.pipeline import Pipeline
+
+    wanted = Finding.model_validate(finding)
+    if wanted.family == "health" and wanted.provenance.settings == "":
+        return Derivation(None, "It was made by the runner, not by a detector: nothing to replay.")
+    decided = wanted.provenance.position
+    store = Findings(data)
+    try:
+        journal = JournalReader(data / "journal.db")
+    except FileNotFoundError:
+        return Derivation(None, "It cannot be derived again: there is no journal.")
+    pipeline: Pipeline | None = None
+    for snapshot in store.snapshots_until(decided):
+        if snapshot.position < journal.oldest():
+            break
+        try:
+            pipeline = Pipeline.restore(snapshot.data, core)
+        except Exception:  # noqa: S112  (made by other settings or another version)
+            continue
+        break
+    if pipeline is None and journal.oldest() > 0:
+        return Derivation(
+            None,
+            f"It cannot be derived again: the journal begins at event {journal.oldest()},"
+            f" the finding was decided at {decided}, and no snapshot lies between.",
+        )
+    pipeline = pipeline or Pipeline(core)
+    begin = pipeline.position
+    try:
+        while pipeline.position <= decided:
+            batch = journal.read(
+                pipeline.position, min(BLOCK_EVENTS, decided + 1 - pipeline.position)
+            )
+            if batch is None:
+                break
+            for found in pipeline.process(batch.data).findings:
+                if (found.id, found.revision) == (wanted.id, wanted.revision):
+                    return _compared(found.to_json() == wanted.to_json(), begin, decided)
+    except (JournalGap, JournalDamaged) as error:
+        return Derivation(None, f"It cannot be derived again: {error}.")
+    return Derivation(
+        False,
+        f"Judging events {begin} to {decided} again did not give it: settings, detectors or"
+        " decisions of operators have changed since.",
+    )
+
+
+def _compared(equal: bool, begin: int, decided: int) -> Derivation:
+    how = "the same finding, byte for byte" if equal else "the finding, with other details"
+    return Derivation(equal, f"Judging events {begin} to {decided} again gave {how}.")
+
+
+def story(finding: dict[str, Any]) -> list[tuple[str, str]]:
+    """A finding as pairs of a heading and a text, in reading order."""
+    evidence = dict(finding.get("evidence") or {})
+    pairs = [
+        ("what", f"{finding['title']} ({finding['detector']}, {finding['severity']})"),
+        ("summary", finding["summary"]),
+        ("entity", f"{finding['entity']['lane']} {finding['entity']['id']}"),
+        ("tenant", finding["tenant"] or "unknown"),
+        ("decided", finding["time"]),
+        ("since", finding["since"]),
+        ("revision", f"{finding['revision']}{' (final)' if finding['final'] else ''}"),
+        ("mode", finding["mode"]),
+        ("probability", _probability(finding["probability"])),
+        ("cost", _dollars(finding["cost_usd"], finding["provenance"]["prices"])),
+    ]
+    for name in ("seen", "usual", "features", *sorted(evidence)):
+        if name in evidence:
+            pairs += _evidence(name, evidence.pop(name))
+    pairs += [("event", event) for event in finding["event_ids"]]
+    pairs += [(f"step {n}", step) for n, step in enumerate(finding["runbook"], 1)]
+    pairs += [
+        ("mapped to", f"{t['framework']} {t['version']} {t['id']} {t['name']}")
+        for t in finding["techniques"]
+    ]
+    pairs += [(f"made by {name}", str(value)) for name, value in finding["provenance"].items()]
+    return pairs
+
+
+def _evidence(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [(f"{name} {key}", str(inner)) for key, inner in value.items()]
+    return [(name, str(value))]
+
+
+def _probability(value: float | None) -> str:
+    if value is None:
+        return "a fact, not a guess"
+    return f"{value:.3g} under this key's own habit"
+
+
+def _dollars(value: float | None, prices: str) -> str:
+    return "unknown" if value is None else f"${value:,.2f} so far (prices of {prices or 'none'})"

@@ -1,0 +1,72 @@
+"""Converts rejected originals again and journals what passes now."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from schemas.adapters import FORMATS, adapt
+from schemas.identity import Pepper
+from streams import tokens
+from streams.admit import admit
+from streams.journal import Journal, Limits
+from streams.quarantine import Entry, Quarantine
+from streams.settings import DAY_S, Settings
+from streams.tokens import Tokens
+from streams.wiring import context
+
+
+@dataclass
+class Told:
+    """What came of a retry: entries tried, events accepted, entries that stay."""
+
+    tried: int = 0
+    events: int = 0
+    left: int = 0
+
+
+def retry(data: Path, settings: Settings, id: str | None, source: str | None, limit: int) -> Told:
+    """Tries one entry, or the newest of a source, or of all.
+
+    What a sender may write is decided by its token as it is configured now, so that adding a
+    tenant to a token and retrying accepts what was refused. An entry goes when every record in it
+    passes.
+    """
+    quarantine = Quarantine(data)
+    known = tokens.load(data, settings)
+    pepper = Pepper.load(data / "pepper")
+    one = quarantine.get(id) if id else None
+    entries = ([one] if one else []) if id else quarantine.entries(limit, source)
+    kept = settings.journal
+    journal = Journal(
+        data / "journal.db", Limits(kept.max_bytes, kept.keep_bytes, kept.keep_days * DAY_S)
+    )
+    told = Told()
+    try:
+        for entry in entries:
+            told.tried += 1
+            lines = _lines(quarantine, entry, settings, known, pepper)
+            if not lines:
+                told.left += 1
+                continue
+            journal.append(entry.source, lines)
+            quarantine.remove(entry.id)
+            told.events += len(lines)
+    finally:
+        journal.close()
+        quarantine.close()
+    return told
+
+
+def _lines(
+    quarantine: Quarantine, entry: Entry, settings: Settings, known: Tokens, pepper: Pepper
+) -> list[bytes]:
+    token = known.named(entry.source)
+    if entry.cut or entry.format not in FORMATS or token is None:
+        return []
+    observed = datetime.fromtimestamp(entry.at, UTC)
+    told = context(settings, pepper.secret, entry.source, observed)
+    adapted = adapt(quarantine.original(entry.id), entry.format, told)
+    verdict = admit(
+        adapted.events, token, observed, timedelta(seconds=settings.server.clock_ahead_s)
+    )
+    return [] if adapted.rejections or verdict.denied else verdict.events

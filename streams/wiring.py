@@ -1,0 +1,85 @@
+"""Hands each table of the configuration to the room that owns it, and brings complaints back."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from streams.configuration import Extra, Problem, problems_of, unknown_name
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from schemas.adapters import Context
+    from streams.pipeline import CoreSettings
+
+
+def core_model() -> type[BaseModel]:
+    """The model behind `[core]`."""
+    from streams.pipeline import CoreSettings
+
+    return CoreSettings
+
+
+def core_settings(settings: Settings) -> "CoreSettings":
+    """What the pipeline is built with."""
+    from streams.pipeline import CoreSettings
+
+    return CoreSettings.model_validate({**settings.core, "detectors": dict(settings.detectors)})
+
+
+def detector_names() -> list[str]:
+    """Ids of the catalog."""
+    from detectors import CATALOG
+
+    return [detector.about.id for detector in CATALOG]
+
+
+def context(settings: Settings, pepper: bytes, source: str, observed: datetime) -> "Context":
+    """What adapters may know beside the bytes of a request."""
+    from schemas.adapters import Context
+
+    told = settings.adapters
+    return Context(
+        pepper=pepper,
+        observed=observed,
+        source=source,
+        trusted_proxies=told.trusted_proxies,
+        side_effects=told.side_effects,
+        resource_arguments=frozenset(told.resource_arguments),
+        tenant_attributes=told.tenant_attributes,
+    )
+
+
+def _core(settings: Settings) -> Iterable[Problem]:
+    known = core_model().model_fields
+    for name in settings.core:
+        if name not in known or name == "detectors":
+            yield unknown_name(("core", name), set(known) - {"detectors"})
+            return
+    try:
+        core_settings(settings)
+    except ValidationError as error:
+        yield from problems_of(error, core_model(), ("core",))
+
+
+def _detectors(settings: Settings) -> Iterable[Problem]:
+    known = detector_names()
+    for name in settings.detectors:
+        if name not in known:
+            yield unknown_name(("detectors", name), known)
+
+
+def _destinations(settings: Settings) -> Iterable[Problem]:
+    from alerts import destinations
+
+    for name, table in settings.destinations.items():
+        try:
+            destinations.parse(name, table)
+        except ValidationError as error:
+            yield from problems_of(error, BaseModel, ("destinations", name))
+        except ValueError as error:
+            yield Problem(("destinations", name), str(error))
+
+
+EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations)
