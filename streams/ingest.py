@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from schemas.adapters import Adapted
+from schemas.adapters.base import Adapted
 from schemas.finding import Finding
 from streams.admit import TENANT_MISMATCH, admit
 from streams.body import BodyError, Budget, read_body

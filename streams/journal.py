@@ -197,6 +197,7 @@ class Journal(JournalReader):
         ranges = []
         with transaction(self._writer):
             position = next_position(self._writer)
+            self._writer.execute("DELETE FROM blocks WHERE first = ? AND count = 0", (position,))
             for item in group:
                 start = position
                 for count, data in item.rows:

@@ -93,7 +93,8 @@ class Judge:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def start(self) -> None:
-        """Begins to judge."""
+        """Begins to judge; nothing may be appended to the journal before."""
+        self._align()
         self._thread.start()
 
     def stop(self) -> None:
@@ -116,7 +117,6 @@ class Judge:
 
     def _run(self) -> None:
         try:
-            self._align()
             while True:
                 busy = self._step()
                 if not busy and self._stopping.is_set():
