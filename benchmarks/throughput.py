@@ -106,8 +106,12 @@ def obvious(lines: list[bytes]) -> float:
     from schemas.event import Event
 
     names = ("input_tokens", "output_tokens", "cost_usd")
-    limits = {"input_tokens": (0, 1e5), "output_tokens": (0, 1e5), "cost_usd": (0, 10)}
-    model = HalfSpaceTrees(seed=7, limits=limits)
+    limits: dict[Any, tuple[float, float]] = {
+        "input_tokens": (0, 1e5),
+        "output_tokens": (0, 1e5),
+        "cost_usd": (0, 10),
+    }
+    model: Any = HalfSpaceTrees(seed=7, limits=limits)
     top = 0.0
     for line in lines:
         event = Event.model_validate_json(line)
