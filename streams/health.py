@@ -1,108 +1,63 @@
-"""Findings about the pipeline itself, made by the runner for what the core never sees."""
+"""Findings about ourselves: what had to be forgotten or refused, and what to do about it."""
 
-from datetime import datetime
+from typing import Any
 
-from schemas.event import SCHEMA_VERSION
-from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
-from streams.quarantine import label
+from pydantic import JsonValue
 
-HOUR_S = 3600
-MAX_MISMATCHES_AN_HOUR = 20  # tenants named per token and hour; further ones share one finding
-OTHER_TENANTS = "(others)"
+from detectors.base import Verdict
+from schemas.finding import About, Entity, Lane, Severity
+from streams.reports import Reporter
 
 
-class Mismatches:
-    """Turns events of forbidden tenants into one finding per token, tenant and hour."""
+class Health:
+    """One kind of health finding."""
 
-    def __init__(self) -> None:
-        self._hour = 0
-        self._seen: set[tuple[str, str]] = set()
+    def __init__(self, about: About, summary: str) -> None:
+        self.about = about
+        self.summary = summary
 
-    def finding(self, token: str, tenant: str, observed: datetime) -> Finding | None:
-        """The finding to record, or None when this hour already has it."""
-        hour = int(observed.timestamp()) // HOUR_S
-        if hour != self._hour:
-            self._hour = hour
-            self._seen.clear()
-        if (token, tenant) in self._seen:
-            return None
-        if sum(1 for name, _ in self._seen if name == token) >= MAX_MISMATCHES_AN_HOUR:
-            tenant = OTHER_TENANTS
-            if (token, tenant) in self._seen:
-                return None
-        self._seen.add((token, tenant))
-        return tenant_mismatch(token, tenant, observed)
+    def report(
+        self, reporter: Reporter, lane: Lane, day: int, now_ms: int, sequence: int, what: Any
+    ) -> None:
+        """Tells it for a lane and a day."""
+        evidence: dict[str, JsonValue] = {"count": what} if isinstance(what, int) else _keys(what)
+        verdict = Verdict(self.summary.format(**evidence), evidence, parts=(day,))
+        entity = Entity(lane=lane, id="tripmeter")
+        reporter.health(self.about, entity, verdict, now_ms, sequence)
 
 
-def tenant_mismatch(token: str, tenant: str, observed: datetime) -> Finding:
-    """A sender named a tenant its token may not write; the event was not accepted."""
-    return _health(
-        "tenant-mismatch",
-        "Events for a tenant the sender may not write",
-        Entity(lane="service", id=f"token:{token}"),
-        (tenant, int(observed.timestamp()) // HOUR_S),
-        observed,
-        Severity.HIGH,
-        f"The ingest token {label(token)!r} sent events of a tenant it may not write;"
-        " they are in the quarantine.",
-        {"token": token, "tenant": tenant},
-        (
-            "Find out who holds this token and what they run.",
-            "If the sender is right, add the tenant to the token's `tenants` and run"
-            " `tripmeter dlq retry`.",
-            "If not, replace the token: it may be stolen, or a tenant tries to write as another.",
-        ),
-    )
+def _keys(keys: Any) -> dict[str, Any]:
+    return {
+        "limit": keys.limit,
+        "keys": len(keys),
+        "evicted": keys.evicted,
+        "refused": keys.refused,
+    }
 
 
-def journal_gap(wanted: int, oldest: int, observed: datetime) -> Finding:
-    """Accepted events were dropped before they were judged, or the core's state was lost."""
-    return _health(
-        "journal-gap",
-        "Accepted events were not judged",
-        Entity(lane="service", id="journal"),
-        (wanted, oldest),
-        observed,
-        Severity.HIGH,
-        f"Events {wanted} to {oldest - 1} are no longer in the journal and were not judged.",
-        {"wanted": wanted, "oldest": oldest, "lost": oldest - wanted},
-        (
-            "Find out whether files of the data directory were deleted or restored from a backup.",
-            "Replay the sender's own records of that time with `tripmeter replay`.",
-        ),
-        position=oldest,
-    )
-
-
-def _health(
-    detector: str,
-    title: str,
-    entity: Entity,
-    parts: tuple[str | int, ...],
-    time: datetime,
-    severity: Severity,
-    summary: str,
-    evidence: dict[str, str | int],
-    runbook: tuple[str, ...],
-    position: int = 0,
-) -> Finding:
-    return Finding(
-        id=finding_id(detector, entity, *parts),
-        final=True,
-        detector=detector,
-        title=title,
+FLOOD = Health(
+    About(
+        id="key-flood",
+        title="More keys than there is room for",
         family="health",
-        entity=entity,
-        tenant=None,
-        time=time,
-        since=time,
-        severity=severity,
-        probability=None,
-        summary=summary,
-        cost_usd=None,
-        evidence=dict(evidence),
-        runbook=runbook,
-        provenance=Provenance(
-            detector_version="1", settings="", prices="", state=SCHEMA_VERSION, position=position
+        severity=Severity.MEDIUM,
+        runbook=(
+            "See whether somebody invents keys: many keys with one call each from few addresses.",
+            "If the keys are real, raise max_keys (about 500 bytes a key and lane).",
         ),
-    )
+        blind_spot="none: it is counted",
+    ),
+    "a lane is full at {limit} keys: {evicted} quiet keys were forgotten, {refused} refused",
+)
+
+IDS_FORGOTTEN = Health(
+    About(
+        id="redelivery-memory-full",
+        title="Event ids are forgotten early",
+        family="health",
+        severity=Severity.LOW,
+        runbook=("Redelivered events may be judged twice; lower the lateness or split the load.",),
+        blind_spot="none: it is counted",
+    ),
+    "{count} event ids were forgotten before their redelivery would have been late",
+)

@@ -1,0 +1,122 @@
+"""Every observable that detectors may watch: declared once, computed for all keys at once.
+
+A feature is a total of one key over one window. Totals are integers (money in nano-dollars) and
+only ever grow inside a window, so neither the order of events nor the edges of blocks show.
+Columns and masks named here are computed in `streams.columns`.
+"""
+
+from dataclasses import dataclass, field
+
+from schemas.finding import Lane
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A total of one key over one window.
+
+    Attributes:
+        name: how detectors refer to it.
+        unit: of the total.
+        means: in words for people.
+        of: what is added up or counted.
+        where: mask of the events that count; all of the window's when empty.
+    """
+
+    name: str
+    unit: str
+    means: str
+    of: str
+    where: str = ""
+
+
+class Total(Feature):
+    """Adds up the column `of` over the selected events."""
+
+
+class Distinct(Feature):
+    """Counts the different values of the item `of` among the selected events."""
+
+
+class Repeats(Feature):
+    """The largest number of times one value of the item `of` came among the selected events."""
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """Windows of one width over one lane, and the features counted in them.
+
+    Attributes:
+        name: how channels refer to it.
+        lane: whose key remembers.
+        select: mask of the events that enter.
+        width_ms: length of a window; a key's boundaries are shifted by its hash.
+        learned: features whose usual size is learned when windows close.
+        counted: features that are rare counts; their long-run rate is learned.
+    """
+
+    name: str
+    lane: Lane
+    select: str
+    width_ms: int
+    features: tuple[Feature, ...]
+    learned: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    index: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.index.update({feature.name: i for i, feature in enumerate(self.features)})
+
+
+CREDENTIAL_5M = WindowSpec(
+    name="credential/5m",
+    lane="credential",
+    select="model_call",
+    width_ms=5 * MINUTE_MS,
+    features=(
+        Total("calls", "calls", "model calls", "one"),
+        Total("tokens", "tokens", "input and output tokens", "tokens"),
+        Total("nanousd", "nano-dollars", "estimated cost", "nanousd"),
+        Total("denied", "calls", "calls refused as not permitted or not valid", "one", "denied"),
+        Total("rate_limited", "calls", "calls answered 429", "one", "rate_limited"),
+        Total("stranger_tokens", "tokens", "tokens used from new addresses", "tokens", "stranger"),
+        Distinct("denied_models", "models", "different models refused", "model", "denied"),
+        Repeats("repeats", "calls", "calls with the most repeated prompt", "prompt", "answered"),
+        Repeats("limited_repeats", "calls", "429s of one prompt", "prompt", "rate_limited"),
+    ),
+    learned=("tokens", "nanousd", "rate_limited"),
+)
+
+CREDENTIAL_1H = WindowSpec(
+    name="credential/1h",
+    lane="credential",
+    select="model_call",
+    width_ms=HOUR_MS,
+    features=(
+        Total("calls", "calls", "model calls", "one"),
+        Total("tokens", "tokens", "input and output tokens", "tokens"),
+        Total("nanousd", "nano-dollars", "estimated cost", "nanousd"),
+        Total("new_models", "models", "models this key never used before", "one", "fresh_model"),
+        Total("new_addresses", "addresses", "addresses never seen before", "one", "fresh_address"),
+        Total("strangers", "calls", "new address with new model or new client", "one", "odd"),
+        Total("stranger_tokens", "tokens", "tokens used from new addresses", "tokens", "stranger"),
+    ),
+    learned=("tokens", "nanousd"),
+    counted=("new_addresses",),
+)
+
+ORIGIN_10M = WindowSpec(
+    name="origin/10m",
+    lane="origin",
+    select="refused_at_origin",
+    width_ms=10 * MINUTE_MS,
+    features=(
+        Total("refusals", "calls", "refused calls from this address", "one"),
+        Distinct("refused_keys", "keys", "different keys refused from this address", "key"),
+        Distinct("refused_tenants", "tenants", "tenants they belong to", "tenant"),
+    ),
+)
+
+WINDOWS: tuple[WindowSpec, ...] = (CREDENTIAL_5M, CREDENTIAL_1H, ORIGIN_10M)

@@ -1,0 +1,250 @@
+"""What is usual for every key, learned when its windows close.
+
+Every key has the small habit: exponentially weighted mean and variance of `log1p(total)`, kept as
+columns and updated with the formulas of `river.stats.EWMean` and `river.stats.EWVar` (a test holds
+them to river, bit for bit). Keys that keep coming are *promoted*: their highest windows are kept
+too, and describe the tail.
+
+A habit is used by windows that begin after everything it was learned from had closed for good, so
+the two newest versions are kept with the number of the window they came from.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import Usual
+from detectors.features import HOUR_MS, WindowSpec
+
+FADING = 0.05  # weight of the newest window in mean and variance
+PEAKS = 24  # highest windows kept for a promoted key and feature
+ENOUGH_PEAKS = 12  # before the tail is described by them
+PROMOTE_AFTER = 6  # closed windows
+MAX_PROMOTED = 65_536  # keys; later ones keep the small habit
+CLUSTER_MS = HOUR_MS  # high windows closer than this are one peak
+LEAST_SCALE = 0.2  # a steady key's tail is never thinner (log units)
+SMALL_SCALE = 0.6  # of the tail while there are too few peaks
+SMALL_RATE = 0.02  # share of windows above mean + 2 sd of a small habit
+MONTH_MS = 30 * 24 * HOUR_MS
+NEVER = np.int32(-(2**31))
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Habits:
+    """The habits of all keys in the windows of one spec.
+
+    Args:
+        spec: which features are learned or counted.
+    """
+
+    def __init__(self, spec: WindowSpec) -> None:
+        self.spec = spec
+        self.learned = [spec.index[name] for name in spec.learned]
+        self.counted = [spec.index[name] for name in spec.counted]
+        features, counts = len(self.learned), len(self.counted)
+        self.months_per_window = spec.width_ms / MONTH_MS
+        self.gap = CLUSTER_MS // spec.width_ms
+        self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
+            "n": ((), 0, np.int32),  # closed windows
+            "first": ((), 0, np.int32),  # number of the first window
+            "mean": ((features,), 0.0, np.float64),  # of log1p(total)
+            "square": ((features,), 0.0, np.float64),  # of log1p(total) squared
+            "count": ((counts,), 0, np.int32),  # sums of the counted features
+            "row": ((), -1, np.int32),  # of the promoted, else -1
+            "version": ((2,), NEVER, np.int32),  # window it was learned from, newest first
+            "version_n": ((2,), 0, np.int32),
+            "version_count": ((2, counts), 0, np.int32),
+            "tail": ((2, features, 4), 0.0, np.float32),  # typical, log tail, scale, log rate
+        }
+        self.size = 0
+        self.grow(64)
+        self.rows = 0
+        self.free_rows: list[int] = []
+        self.peaks: Floats = np.full((64, features, PEAKS), -np.inf)
+        self.last_peak = np.full((64, features), NEVER, np.int32)  # window of the newest peak
+        self.last_high: Floats = np.full((64, features), -np.inf)  # and its value
+
+    def grow(self, size: int) -> None:
+        """Makes room for keys 0 to `size` - 1."""
+        for name, (shape, fill, dtype) in self._columns.items():
+            column = np.full((size, *shape), fill, dtype)
+            if self.size:
+                column[: self.size] = getattr(self, name)
+            setattr(self, name, column)
+        self.size = size
+
+    n: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int32]
+    mean: Floats
+    square: Floats
+    count: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    version: npt.NDArray[np.int32]
+    version_n: npt.NDArray[np.int32]
+    version_count: npt.NDArray[np.int32]
+    tail: npt.NDArray[np.float32]
+
+    def pinned(self, keys: Ints, windows: Ints) -> tuple[Any, Any, Any]:
+        """The newest version from a window two or more before: tail, windows learned, counts."""
+        newest = self.version[keys, 0] > windows - 2
+        which = newest.astype(np.int64)
+        known = self.version[keys, which] != NEVER
+        n = np.where(known, self.version_n[keys, which], 0)
+        return self.tail[keys, which], n, self.version_count[keys, which]
+
+    def learn(self, keys: Ints, windows: Ints, totals: Ints, usual: npt.NDArray[np.bool_]) -> None:
+        """Learns closed windows, at most one per key, and publishes what is usual now.
+
+        Args:
+            totals: rows of all features.
+            usual: per learned feature; what was judged an attack is False and is not learned.
+        """
+        n = self.n[keys]
+        new = n == 0
+        self.first[keys[new]] = windows[new]
+        value = np.log1p(totals[:, self.learned].astype(np.float64))
+        mean, square = self.mean[keys], self.square[keys]
+        start = new[:, None]
+        mean = np.where(usual, np.where(start, value, FADING * value + (1 - FADING) * mean), mean)
+        power = value * value
+        square = np.where(
+            usual, np.where(start, power, FADING * power + (1 - FADING) * square), square
+        )
+        self.mean[keys], self.square[keys] = mean, square
+        n = n + 1
+        self.n[keys] = n
+        if self.counted:
+            self.count[keys] += totals[:, self.counted].astype(np.int32)
+        self._promote(keys[n == PROMOTE_AFTER])
+        rows = self.row[keys]
+        if self.learned and (rows >= 0).any():
+            self._keep_peaks(rows, windows, np.where(usual, value, -np.inf))
+        self._publish(keys, windows, rows, n, mean, square)
+
+    def _promote(self, keys: Ints) -> None:
+        for key in keys.tolist():
+            if self.free_rows:
+                row = self.free_rows.pop()
+            elif self.rows < MAX_PROMOTED:
+                row = self.rows
+                self.rows += 1
+                if row >= len(self.peaks):
+                    self._more_rows()
+            else:
+                return
+            self.peaks[row] = -np.inf
+            self.last_peak[row] = NEVER
+            self.last_high[row] = -np.inf
+            self.row[key] = row
+
+    def _more_rows(self) -> None:
+        self.peaks = np.concatenate([self.peaks, np.full_like(self.peaks, -np.inf)])
+        self.last_high = np.concatenate([self.last_high, np.full_like(self.last_high, -np.inf)])
+        self.last_peak = np.concatenate([self.last_peak, np.full_like(self.last_peak, NEVER)])
+
+    def _keep_peaks(self, rows: Any, windows: Ints, value: Floats) -> None:
+        """Keeps the highest windows, sorted; of a cluster of high windows only the highest."""
+        lowest = np.where((rows >= 0)[:, None], self.peaks[rows, :, 0], np.inf)
+        for at, feature in zip(*(i.tolist() for i in np.nonzero(value > lowest)), strict=True):
+            row, window, high = int(rows[at]), int(windows[at]), float(value[at, feature])
+            peaks = self.peaks[row, feature]
+            same = window - int(self.last_peak[row, feature]) <= self.gap
+            if same:
+                last = float(self.last_high[row, feature])
+                if high <= last:
+                    continue
+                replaced = min(int(np.searchsorted(peaks, last)), PEAKS - 1)
+            else:
+                replaced = 0
+            kept = np.delete(peaks, replaced)
+            self.peaks[row, feature] = np.insert(kept, int(np.searchsorted(kept, high)), high)
+            self.last_peak[row, feature] = window
+            self.last_high[row, feature] = high
+
+    def _publish(
+        self, keys: Ints, windows: Ints, rows: Any, n: Any, mean: Floats, square: Floats
+    ) -> None:
+        months = (windows - self.first[keys] + 1) * self.months_per_window
+        deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
+        tail = np.empty((len(keys), len(self.learned), 4), np.float32)
+        tail[:, :, 0] = np.expm1(mean)
+        tail[:, :, 1] = mean + 2 * deviation
+        tail[:, :, 2] = np.maximum(deviation, SMALL_SCALE)
+        tail[:, :, 3] = np.log(np.maximum(SMALL_RATE * n / months, 1e-9))[:, None]
+        own = np.flatnonzero(rows >= 0)
+        if len(own) and self.learned:
+            peaks = self.peaks[rows[own]]
+            known = np.isfinite(peaks)
+            count = known.sum(2)
+            enough = count >= ENOUGH_PEAKS
+            if enough.any():
+                low = np.where(known, peaks, np.inf).min(2)
+                high = np.where(known, peaks, 0.0).sum(2) / np.maximum(count, 1)
+                exact = tail[own]
+                exact[:, :, 1] = np.where(enough, low, exact[:, :, 1])
+                scale = np.maximum(high - np.where(enough, low, 0.0), LEAST_SCALE)
+                exact[:, :, 2] = np.where(enough, scale, exact[:, :, 2])
+                rate = np.log(np.maximum(count, 1) / months[own][:, None])
+                exact[:, :, 3] = np.where(enough, rate, exact[:, :, 3])
+                tail[own] = exact
+        self.version[keys, 1] = self.version[keys, 0]
+        self.version_n[keys, 1] = self.version_n[keys, 0]
+        self.version_count[keys, 1] = self.version_count[keys, 0]
+        self.tail[keys, 1] = self.tail[keys, 0]
+        self.version[keys, 0] = windows
+        self.version_n[keys, 0] = n
+        self.version_count[keys, 0] = self.count[keys]
+        self.tail[keys, 0] = tail
+
+    def forget(self, keys: Ints) -> None:
+        """Empties the columns of evicted keys."""
+        for row in self.row[keys].tolist():
+            if row >= 0:
+                self.free_rows.append(row)
+        for name, (_, fill, _dtype) in self._columns.items():
+            getattr(self, name)[keys] = fill
+
+    def state(self, keys: Ints) -> dict[str, Any]:
+        """The habits of these keys, promoted rows in the order of their keys."""
+        rows = self.row[keys]
+        own = rows[rows >= 0]
+        columns = {name: getattr(self, name)[keys] for name in self._columns if name != "row"}
+        return {
+            "columns": columns,
+            "promoted": np.flatnonzero(rows >= 0),
+            "peaks": self.peaks[own],
+            "last_peak": self.last_peak[own],
+            "last_high": self.last_high[own],
+        }
+
+    def load(self, state: dict[str, Any], keys: Ints) -> None:
+        """Puts back what `state` gave for the same keys."""
+        for name, column in state["columns"].items():
+            getattr(self, name)[keys] = column
+        promoted = keys[state["promoted"]]
+        self._promote(promoted)
+        rows = self.row[promoted]
+        self.peaks[rows] = state["peaks"]
+        self.last_peak[rows] = state["last_peak"]
+        self.last_high[rows] = state["last_high"]
+
+
+def limits(tail: Any, share: float) -> Any:
+    """The total that a habit reaches `share` times a month, as float64.
+
+    Args:
+        tail: `[..., 4]`: typical, log tail, scale, log rate.
+        share: alerts a month this channel may raise for one key.
+    """
+    z = np.maximum(tail[..., 3].astype(np.float64) - np.log(share), 0.0)
+    return np.expm1(np.minimum(tail[..., 1] + tail[..., 2] * z, 40.0))
+
+
+def usual(tail: Any, share: float, windows: int) -> Usual:
+    """One key's and feature's tail as detectors see it."""
+    typical, log_tail, scale, log_rate = (float(value) for value in tail)
+    limit = float(limits(np.asarray(tail), share))
+    return Usual(typical, limit, windows, log_tail, max(scale, 1e-9), log_rate)

@@ -1,0 +1,95 @@
+"""Event time: the largest so far, which events are late for it, and which claim too much.
+
+An event more than `JUMP_MS` ahead of every event before it would make all others late. If ingest
+stamped it, the stamp is its witness. If nobody did (a file from elsewhere), it is held until the
+next event says whether time really moved on.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.decode import EPOCH, MILLISECOND
+
+Ints = npt.NDArray[np.int64]
+JUMP_MS = 3_600_000
+AHEAD_MS = 300_000  # an event may be this far ahead of its ingest stamp
+START = -(2**60)
+
+
+class Clock:
+    """The running maximum of event time.
+
+    Attributes:
+        now_ms: largest event time so far; `START` before the first event.
+        held: an event without a witness, as (position, record, time), or None.
+    """
+
+    def __init__(self) -> None:
+        self.now_ms = START
+        self.held: tuple[int, Any, int] | None = None
+
+    def admit(
+        self, records: list[Any], times: Ints, positions: Ints
+    ) -> tuple[list[Any], Ints, Ints, list[int]]:
+        """Holds back what has no witness.
+
+        Returns:
+            Records, times and positions to go on with (one that was held may lead), and the
+            positions of events that are refused because nothing bore them out.
+        """
+        if not len(times):
+            return records, times, positions, []
+        running = np.maximum.accumulate(times)
+        if self.held is None and self.now_ms != START:
+            steps = np.diff(running, prepend=self.now_ms)
+            if steps.max() <= JUMP_MS:
+                return records, times, positions, []
+        return self._one_by_one(records, times, positions)
+
+    def _one_by_one(
+        self, records: list[Any], times: Ints, positions: Ints
+    ) -> tuple[list[Any], Ints, Ints, list[int]]:
+        now, held = self.now_ms, self.held
+        out: list[tuple[int, Any, int]] = []
+        refused: list[int] = []
+        for position, record, time in zip(positions.tolist(), records, times.tolist(), strict=True):
+            if held is not None:
+                if time >= held[2] - JUMP_MS:
+                    out.append(held)
+                    now = max(now, held[2])
+                else:
+                    refused.append(held[0])
+                held = None
+            if time > now + JUMP_MS and not _stamped(record, time):
+                held = (position, record, time)
+            else:
+                out.append((position, record, time))
+                now = max(now, time)
+        self.held = held
+        return (
+            [record for _, record, _ in out],
+            np.array([time for _, _, time in out], np.int64),
+            np.array([position for position, _, _ in out], np.int64),
+            refused,
+        )
+
+    def release(self) -> tuple[int, Any, int] | None:
+        """At the end of the input: the held event, if it was the only word on the time."""
+        held, self.held = self.held, None
+        return held if self.now_ms == START else None
+
+    def late(self, times: Ints, lateness_ms: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """The clock after each event, and whether each event is on time.
+
+        An event is late when it is more than `lateness_ms` behind the clock *before* it.
+        """
+        after = np.maximum(np.maximum.accumulate(times), self.now_ms)
+        before = np.concatenate([[self.now_ms], after[:-1]])
+        return after, times >= before - lateness_ms
+
+
+def _stamped(record: Any, time: int) -> bool:
+    stamp = record.observed_timestamp
+    return stamp is not None and time <= (stamp - EPOCH) // MILLISECOND + AHEAD_MS

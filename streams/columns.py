@@ -1,0 +1,151 @@
+"""A block of events as columns: what features add up, and the masks that select for them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from detectors.base import NANO
+from schemas.decode import Millis, Records
+
+MAX_MEMO = 200_000  # remembered fingerprints of strings; a pure cache
+
+OK, DENIED, LIMITED = 1, 2, 4
+_BY_ERROR = {
+    None: 0,
+    "rate_limit": LIMITED,
+    "auth": DENIED,
+    "permission": DENIED,
+    "not_found": DENIED,
+    "invalid_request": DENIED,
+}
+_BY_CODE = np.zeros(1000, np.int64)
+_BY_CODE[200:300] = OK
+_BY_CODE[[400, 401, 403, 404]] = DENIED
+_BY_CODE[429] = LIMITED
+_BY_STATUS = {None: 0, "ok": OK, "error": 8, "blocked": DENIED}
+_NAMES = {"llm.request": 1, "llm.auth_failure": 2, "agent.tool_call": 4}
+_TRUSTED = {"peer": 1, "xff_trusted": 1}  # qualities of an address that the client cannot choose
+_ZERO_TIMES: dict[Any, int] = {}
+
+
+class Fingerprints(dict[str | None, int]):
+    """64-bit fingerprints of strings, for comparing and nothing else. None is 0."""
+
+    def __missing__(self, text: str | None) -> int:
+        value = (
+            xxhash.xxh3_64_intdigest(text.encode(errors="surrogatepass")) | 1
+            if text is not None
+            else 0
+        )
+        if len(self) >= MAX_MEMO:
+            self.clear()
+        self[text] = value
+        return value
+
+
+class Columns:
+    """Columns of a block of events; each is made when it is first asked for, then kept.
+
+    Args:
+        records: the events.
+        times: their event times in ms.
+        fingerprints: the cache to use.
+    """
+
+    def __init__(self, records: Records, times: Millis, fingerprints: Fingerprints) -> None:
+        self.records = records
+        self.times = times
+        self._fingerprints = fingerprints
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        made = self._made.get(name)
+        if made is None:
+            make = _MAKERS.get(name)
+            made = self._made[name] = make(self) if make else getattr(self, "_" + name)()
+        return made
+
+    def fill(self, name: str, rows: Any, values: Any) -> None:
+        """Sets some rows of a column that is made outside; the others are 0."""
+        column = self._made.get(name)
+        if column is None:
+            column = self._made[name] = np.zeros(len(self.records), values.dtype)
+        column[rows] = values
+
+    def numbers(self, attribute: str) -> Any:
+        """A numeric attribute as int64; unknown is 0."""
+        values = [getattr(record, attribute) for record in self.records]
+        try:
+            return np.array(values, np.int64)
+        except TypeError:
+            return np.array([value or 0 for value in values], np.int64)
+
+    def hashes(self, attribute: str) -> Any:
+        """Fingerprints of a text attribute as uint64; unknown is 0."""
+        look = self._fingerprints
+        return np.array([look[getattr(r, attribute)] for r in self.records], np.uint64)
+
+    def _one(self) -> Any:
+        return np.ones(len(self.records), np.int64)
+
+    def _tokens(self) -> Any:
+        return self.numbers("input_tokens") + self.numbers("output_tokens")
+
+    def _nanousd(self) -> Any:
+        values = [record.cost_usd for record in self.records]
+        try:
+            dollars = np.array(values, np.float64)
+        except TypeError:
+            dollars = np.array([value or 0.0 for value in values], np.float64)
+        return np.rint(np.nan_to_num(dollars) * NANO).astype(np.int64)
+
+    def _name(self) -> Any:
+        look = _NAMES.get
+        return np.array([look(record.event_name, 0) for record in self.records], np.int64)
+
+    def _outcome(self) -> Any:
+        by_error = _BY_ERROR.get
+        error = [by_error(record.error_type, 8) for record in self.records]
+        code = _BY_CODE[self.numbers("http_status")]
+        bits = code | np.array(error, np.int64)
+        unknown = np.flatnonzero(bits == 0)
+        for at in unknown.tolist():
+            bits[at] = _BY_STATUS[self.records[at].status]
+        bits[(self["name"] & 2) > 0] |= DENIED
+        return bits
+
+    def _trusted(self) -> Any:
+        look = _TRUSTED.get
+        values = [look(record.client_address_quality, 0) for record in self.records]
+        return np.array(values, np.bool_)
+
+
+_MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
+    "model": lambda c: c.hashes("request_model"),
+    "address": lambda c: c.hashes("client_address"),
+    "client": lambda c: c.hashes("user_agent"),
+    "denied": lambda c: (c["outcome"] & DENIED) > 0,
+    "rate_limited": lambda c: (c["outcome"] & LIMITED) > 0,
+    "answered": lambda c: (c["outcome"] & (DENIED | LIMITED)) == 0,
+    "in_session": lambda c: np.array(
+        [(r.conversation_id or r.session_id) is not None for r in c.records], np.bool_
+    ),
+    "tool_call": lambda c: c["name"] == 4,
+    "model_call": lambda c: ((c["name"] & 3) > 0) & c["keyed"],
+    "keyed": lambda c: np.array([r.api_key_id is not None for r in c.records], np.bool_),
+    "refused_at_origin": lambda c: (
+        c["denied"] & ((c["name"] & 3) > 0) & (c["address"] > 0) & c["trusted"]
+    ),
+}
+
+ITEMS: dict[str, str] = {
+    "model": "request_model",
+    "prompt": "content_input_hash",
+    "key": "api_key_id",
+    "tenant": "tenant_id",
+    "address": "client_address",
+}
+"""What `Distinct` and `Repeats` features count: item -> attribute of an event."""

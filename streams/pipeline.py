@@ -1,0 +1,441 @@
+"""The pure core: events in, findings out. No I/O, no threads, no wall clock, no global state.
+
+The same events give the same findings, however they are cut into blocks and across any snapshot and
+restore. `docs/architecture.md` states the rules; `tests/test_pipeline_properties.py` holds them
+against an oracle that sees one event at a time.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from detectors import CATALOG, Detector
+from detectors.base import Verdict, moment
+from detectors.features import WINDOWS
+from detectors.memory import Memory
+from schemas.decode import EventRecord, InvalidEvent, decode_line, decode_lines
+from schemas.finding import Entity, Finding
+from schemas.finding import Lane as LaneName
+from schemas.records import Control, Heartbeat, Rollup
+from streams.clock import START, Clock
+from streams.columns import Columns, Fingerprints
+from streams.controls import Controls
+from streams.health import FLOOD, IDS_FORGOTTEN
+from streams.lane import Closed, Lane
+from streams.redelivery import Redelivery
+from streams.reports import Reporter
+from streams.snapshot import STATE_VERSION, BadSnapshot, pack, unpack
+from streams.windows import Part
+
+Ints = npt.NDArray[np.int64]
+DAY_MS = 86_400_000
+HEARTBEAT_MS = 60_000
+MAX_SOURCES = 1_000
+TOLD_LIMIT = 200_000  # findings about single events remembered per generation
+END = 2**60
+
+
+class CoreSettings(BaseModel):
+    """What decides findings; its fingerprint is part of every finding's provenance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alert_budget: float = Field(0.5, gt=0, le=1000, description="false alerts per key-month")
+    lateness_s: int = Field(60, ge=1, le=240, description="how late an event may come, seconds")
+    max_keys: int = Field(1_000_000, ge=64, description="keys per lane")
+    max_pairs: int = Field(4_000_000, ge=1024, description="(key, value) pairs remembered")
+    modes: dict[str, Literal["active", "monitor", "off"]] = Field(
+        {}, description="detector -> mode"
+    )
+    support: frozenset[str] = Field(
+        frozenset(), description="users, keys or tenants that may act in several tenants"
+    )
+    prices: str = Field("", description="date of the price table")
+
+    def fingerprint(self) -> str:
+        """Equal settings give equal fingerprints."""
+        text = self.model_dump_json(exclude={"support"}) + "\0".join(sorted(self.support))
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+@dataclass(slots=True)
+class Stats:
+    """What became of every line: `events = judged + late + duplicates + merged + held`."""
+
+    events: int = 0
+    judged: int = 0
+    late: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    merged: int = 0
+    rejected: int = 0
+    controls: int = 0
+    held: int = 0
+    hidden: int = 0
+    open_windows: int = 0
+    closed_windows: int = 0
+    lane_visits: int = 0
+    evicted_keys: int = 0
+    refused_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line that is not an event we can judge."""
+
+    position: int
+    field: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Output:
+    """What a block brought to light."""
+
+    findings: list[Finding] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
+
+
+class Pipeline:
+    """Judges a stream of canonical events.
+
+    Args:
+        settings: what decides findings.
+
+    >>> from schemas.testing import event
+    >>> pipeline = Pipeline()
+    >>> lines = [event(f"2026-10-01T00:00:0{i}Z", id=f"e{i}").to_json() for i in range(3)]
+    >>> pipeline.process(b"\\n".join(lines)).findings
+    []
+    >>> pipeline.stats.judged
+    3
+    """
+
+    def __init__(self, settings: CoreSettings | None = None) -> None:
+        self.settings = settings or CoreSettings()
+        self.position = 0
+        self._counts: Counter[str] = Counter()
+        self._clock = Clock()
+        self._lateness_ms = 1000 * self.settings.lateness_s
+        self._fingerprints = Fingerprints()
+        self._redelivery = Redelivery(self._lateness_ms)
+        self._controls = Controls(dict(self.settings.modes))
+        versions = (self.settings.fingerprint(), self.settings.prices, STATE_VERSION)
+        self._reporter = Reporter(*versions)
+        self._sources: dict[str, list[int]] = {}
+        self._told = Memory(DAY_MS, TOLD_LIMIT)
+        detectors = [
+            kind(self.settings.support)
+            for kind in CATALOG
+            if self.settings.modes.get(kind.about.id) != "off"
+        ]
+        self._inspectors = [detector for detector in detectors if detector.takes]
+        self._lanes = self._make_lanes(detectors)
+        self._span_ms = min(windows.span_ms for lane in self._lanes for windows in lane.windows)
+
+    def _make_lanes(self, detectors: list[Detector]) -> list[Lane]:
+        names: list[LaneName] = list(dict.fromkeys(spec.lane for spec in WINDOWS))
+        return [
+            Lane(
+                name,
+                [spec for spec in WINDOWS if spec.lane == name],
+                detectors,
+                self.settings.alert_budget,
+                self._lateness_ms,
+                self.settings.max_keys,
+                self.settings.max_pairs,
+                self._reporter,
+            )
+            for name in names
+        ]
+
+    # --- in and out -------------------------------------------------------------------------
+
+    def process(self, block: bytes) -> Output:
+        """Judges canonical NDJSON: any number of events and control records, one per line."""
+        output = Output()
+        try:
+            records, times = decode_lines(block)
+            positions = np.arange(self.position, self.position + len(records))
+            self.position += len(records)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            records, times, positions = self._line_by_line(block, output)
+        self._counts["events"] += len(records)
+        if len(records):
+            before = self._clock.held
+            records, times, positions, refused = self._clock.admit(records, times, positions)
+            if refused:
+                self._refuse(refused, before, positions, output)
+        if len(records):
+            self._judge(records, times, positions, output)
+        self._tell(output)
+        return output
+
+    def close(self) -> Output:
+        """Judges everything as if time ran on: closes every open window."""
+        output = self.finish()
+        for lane in self._lanes:
+            clock = np.array([END], np.int64)
+            lane.close_all(clock, np.array([self.position], np.int64), self._clock.now_ms)
+        self._tell(output)
+        return output
+
+    def finish(self) -> Output:
+        """At the end of an input: decides about an event that waits for a witness."""
+        output = Output()
+        held = self._clock.held
+        released = self._clock.release()
+        if released is not None:
+            position, record, time = released
+            self._judge([record], np.array([time]), np.array([position]), output)
+        elif held is not None:
+            self._refuse([held[0]], held, np.array([], np.int64), output)
+        self._tell(output)
+        return output
+
+    def _line_by_line(self, block: bytes, output: Output) -> tuple[list[Any], Ints, Ints]:
+        records, times, positions = [], [], []
+        for line in block.splitlines() if b"\n" in block else [block]:
+            if not line.strip():
+                continue
+            position, self.position = self.position, self.position + 1
+            try:
+                record, time = decode_line(line)
+            except InvalidEvent as error:
+                if not self._control(line):
+                    self._counts["rejected"] += 1
+                    output.rejections.append(Rejection(position, error.field, error.reason, line))
+                continue
+            records.append(record)
+            times.append(time)
+            positions.append(position)
+        return records, np.array(times, np.int64), np.array(positions, np.int64)
+
+    def _control(self, line: bytes) -> bool:
+        if b'"control"' not in line:
+            return False
+        try:
+            self._controls.add(Control.model_validate_json(line))
+        except ValidationError:
+            return False
+        self._counts["controls"] += 1
+        return True
+
+    def _refuse(self, refused: list[int], held: Any, positions: Ints, output: Output) -> None:
+        reason = "clock_ahead: more than an hour ahead of every other event"
+        for position in refused:
+            raw = msgspec.json.encode(held[1]) if held and held[0] == position else b""
+            output.rejections.append(Rejection(position, "timestamp", reason, raw))
+        self._counts["rejected"] += len(refused)
+        self._counts["events"] -= len(refused)
+
+    # --- judging ----------------------------------------------------------------------------
+
+    def _judge(self, records: list[Any], times: Ints, positions: Ints, output: Output) -> None:
+        after, on_time = self._clock.late(times, self._lateness_ms)
+        self._heartbeats(records, times, int(after[-1]), output)
+        kept = np.flatnonzero(on_time)
+        self._counts["late"] += len(times) - len(kept)
+        columns = Columns(records, times, self._fingerprints)
+        if len(kept):
+            kept = self._redelivery.filter(columns, kept, self._clock.now_ms)
+        self._counts["judged"] += len(kept)
+        clock = after[kept]
+        start = 0
+        while start < len(kept):
+            stop = int(np.searchsorted(clock, clock[start] + self._span_ms, "right"))
+            rows = kept[start:stop]
+            part = Part(rows, times[rows], clock[start:stop], positions[rows])
+            for lane in self._lanes:
+                self._roll(lane.process(part, columns), output)
+            self._inspect(part, columns)
+            start = stop
+        self._clock.now_ms = int(after[-1])
+        self._health(int(positions[-1]))
+
+    def _inspect(self, part: Part, columns: Columns) -> None:
+        """Shows single events to the detectors that ask for them."""
+        for detector in self._inspectors:
+            chosen = np.flatnonzero(columns[detector.takes][part.rows])
+            if not len(chosen):
+                continue
+            memory = detector.memory
+            clock = part.clock[chosen]
+            period = memory.horizon_ms if memory else DAY_MS
+            steady = clock[0] // period == clock[-1] // period
+            if memory and steady:
+                memory.tick(int(clock[0]))
+            inspect, records = detector.inspect, columns.records
+            for at, row, time, now in zip(
+                chosen.tolist(),
+                part.rows[chosen].tolist(),
+                part.times[chosen].tolist(),
+                clock.tolist(),
+                strict=True,
+            ):
+                if memory and not steady:
+                    memory.tick(now)
+                for verdict in inspect(records[row], time):
+                    self._inspected(detector, verdict, records[row], part.at(at))
+
+    def _inspected(
+        self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
+    ) -> None:
+        entity = Entity(lane=detector.lane, id=detector.entity(event) or "unknown")
+        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts)))
+        self._told.tick(times[1])
+        if self._told.get(name) is None:
+            self._reporter.inspected(detector, entity, verdict, event, times)
+        self._told.put(name, 1)
+
+    # --- beside findings --------------------------------------------------------------------
+
+    def _tell(self, output: Output) -> None:
+        told = (self._controls.apply(finding) for finding in self._reporter.take())
+        output.findings += [finding for finding in told if finding is not None]
+
+    def _health(self, sequence: int) -> None:
+        """Announces what had to be forgotten, once a day and place."""
+        now = self._clock.now_ms
+        day = now // DAY_MS
+        for lane in self._lanes:
+            if lane.flooded and self._counts[f"flood/{lane.name}"] != day:
+                self._counts[f"flood/{lane.name}"] = day
+                FLOOD.report(self._reporter, lane.name, day, now, sequence, lane.keys)
+            lane.flooded = False
+        if self._redelivery.forgotten and self._counts["ids/day"] != day:
+            self._counts["ids/day"] = day
+            IDS_FORGOTTEN.report(
+                self._reporter, "credential", day, now, sequence, self._redelivery.forgotten
+            )
+            self._redelivery.forgotten = 0
+
+    def _heartbeats(self, records: list[Any], times: Ints, now_ms: int, output: Output) -> None:
+        sources = Counter([record.ingest_source for record in records])
+        newest = int(times.max())
+        for source, count in sources.items():
+            if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+                source = "other"
+            seen = self._sources.setdefault(source, [0, START])
+            seen[0] += count
+            if len(sources) == 1:
+                seen[1] = max(seen[1], newest)
+            else:
+                mine = [
+                    t
+                    for r, t in zip(records, times.tolist(), strict=True)
+                    if r.ingest_source == source
+                ]
+                seen[1] = max([seen[1], *mine])
+        minute = now_ms // HEARTBEAT_MS
+        if self._counts["minute"] != minute:
+            self._counts["minute"] = minute
+            output.heartbeats += self.heartbeats(now_ms)
+
+    def heartbeats(self, now_ms: int | None = None) -> list[Heartbeat]:
+        """A sign of life of every source."""
+        now = self._clock.now_ms if now_ms is None else now_ms
+        return [
+            Heartbeat(
+                source=source,
+                time=moment(now),
+                last_event=None if newest == START else moment(newest),
+                events=count,
+                lag_s=max(0.0, (now - newest) / 1000),
+            )
+            for source, (count, newest) in sorted(self._sources.items())
+        ]
+
+    def _roll(self, batches: list[Closed], output: Output) -> None:
+        for batch in batches:
+            output.rollups += batch.rollups()
+
+    @property
+    def clock(self) -> datetime | None:
+        """The largest event time so far."""
+        return None if self._clock.now_ms == START else moment(self._clock.now_ms)
+
+    @property
+    def stats(self) -> Stats:
+        """What became of every line so far."""
+        counts, again, lanes = self._counts, self._redelivery, self._lanes
+        return Stats(
+            events=counts["events"],
+            judged=counts["judged"],
+            late=counts["late"],
+            duplicates=again.duplicates,
+            conflicts=again.conflicts,
+            merged=again.merged,
+            rejected=counts["rejected"],
+            controls=counts["controls"],
+            held=int(self._clock.held is not None),
+            hidden=self._controls.hidden,
+            open_windows=sum(w.open for lane in lanes for w in lane.windows),
+            closed_windows=sum(w.closed for lane in lanes for w in lane.windows),
+            lane_visits=sum(lane.visits for lane in lanes),
+            evicted_keys=sum(lane.keys.evicted for lane in lanes),
+            refused_keys=sum(lane.keys.refused for lane in lanes),
+        )
+
+    # --- snapshots --------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Everything it knows, with the position it has reached."""
+        held = self._clock.held
+        return pack(
+            {
+                "settings": self.settings.fingerprint(),
+                "position": self.position,
+                "counts": dict(sorted(self._counts.items())),
+                "clock": self._clock.now_ms,
+                "held": held and [held[0], msgspec.json.encode(held[1]), held[2]],
+                "redelivery": self._redelivery.state(),
+                "controls": self._controls.state(),
+                "sources": dict(sorted(self._sources.items())),
+                "told": self._told.state(),
+                "inspectors": {
+                    detector.about.id: detector.memory.state()
+                    for detector in self._inspectors
+                    if detector.memory is not None
+                },
+                "lanes": {lane.name: lane.state() for lane in self._lanes},
+            }
+        )
+
+    @classmethod
+    def restore(cls, data: bytes, settings: CoreSettings | None = None) -> "Pipeline":
+        """A pipeline that goes on where the snapshot was taken.
+
+        Raises:
+            BadSnapshot: broken, of another version, or made under other settings.
+        """
+        pipeline, state = cls(settings), unpack(data)
+        if state["settings"] != pipeline.settings.fingerprint():
+            raise BadSnapshot("snapshot was made under other settings")
+        pipeline.position = state["position"]
+        pipeline._counts = Counter(state["counts"])
+        pipeline._clock.now_ms = state["clock"]
+        if state["held"]:
+            position, record, time = state["held"]
+            held = msgspec.json.decode(record, type=EventRecord)
+            pipeline._clock.held = (position, held, time)
+        pipeline._redelivery.load(state["redelivery"])
+        pipeline._controls.load(state["controls"])
+        pipeline._sources = state["sources"]
+        pipeline._told.load(state["told"])
+        for detector in pipeline._inspectors:
+            if detector.memory is not None:
+                detector.memory.load(state["inspectors"][detector.about.id])
+        for lane in pipeline._lanes:
+            lane.load(state["lanes"][lane.name])
+        return pipeline
