@@ -23,10 +23,10 @@ from schemas.adapters.base import Adapted
 from schemas.finding import Finding
 from streams.admit import TENANT_MISMATCH, admit
 from streams.body import BodyError, Budget, read_body
-from streams.health import Mismatches
 from streams.journal import Journal, JournalFull
 from streams.metrics import CONTENT_TYPE, Metrics
 from streams.otlp_answers import JSON, PROTOBUF, exported, refused
+from streams.own_findings import Mismatches
 from streams.quarantine import Quarantine, Refused
 from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens

@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeVar
 
 from schemas.finding import Finding
 from streams.disk import no_space
-from streams.health import journal_gap
 from streams.journal import Journal
 from streams.journal_reader import JournalDamaged, JournalGap
+from streams.own_findings import journal_gap
 from streams.quarantine import Quarantine, Refused
 from streams.store import Snapshot, Store
 
@@ -36,7 +36,10 @@ class Core(Protocol):
     """What the runner needs of a pipeline."""
 
     position: int
-    stats: Any
+
+    @property
+    def stats(self) -> Any:
+        """Counts of what became of every line."""
 
     def process(self, block: bytes) -> Any:
         """Judges lines."""
@@ -61,6 +64,8 @@ class Judge:
     """Runs a pipeline over a journal until told to stop.
 
     Args:
+        core: the pipeline, at the position of the snapshot it was restored from, or at 0.
+        judged: position of the newest snapshot, even if it could not be restored.
         found: called with the findings that are new, after they are stored.
         failed: called when judging cannot go on; the process should end.
     """
@@ -72,6 +77,7 @@ class Judge:
         store: Store,
         quarantine: Quarantine,
         *,
+        judged: int = 0,
         cadence: Cadence | None = None,
         found: Callable[[Sequence[Finding]], None] = lambda _: None,
         failed: Callable[[], None] = lambda: None,
@@ -83,6 +89,7 @@ class Judge:
         self._journal = journal
         self._store = store
         self._quarantine = quarantine
+        self._judged = max(judged, core.position)
         self._cadence = cadence or Cadence()
         self._found = found
         self._failed = failed
@@ -135,11 +142,13 @@ class Judge:
     def _align(self) -> None:
         """Makes journal and pipeline agree on where to go on, and announces what is missing."""
         position, oldest, end = self.core.position, self._journal.oldest(), self._journal.end()
-        if position > end:  # the journal was removed or restored: its numbers go on from ours
-            self._journal.begin_at(position)
-            self._gap(end, position)
+        if self._judged > end:  # the journal was removed or restored: its numbers go on from ours
+            self._journal.begin_at(self._judged)
+            self._gap(end, self._judged)
+            self.core.position = self._judged
         elif position < oldest:
-            self._gap(position, oldest)
+            if self._judged < oldest:
+                self._gap(self._judged, oldest)
             self.core.position = oldest
 
     def _step(self) -> bool:
@@ -204,7 +213,7 @@ class Judge:
         while True:
             try:
                 result = write()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 if not no_space(error) or self._stopping.is_set():
                     raise
                 if self.blocked is None:

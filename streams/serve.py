@@ -21,11 +21,12 @@ from streams.configuration import BadConfig
 from streams.delivery import Delivery
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
-from streams.judging import Cadence, Core, Judge
+from streams.judging import Cadence, Judge
 from streams.metrics import Metrics
-from streams.pipeline import Pipeline
+from streams.pipeline import CoreSettings, Pipeline
 from streams.quarantine import Quarantine
 from streams.settings import DAY_S, Settings, is_loopback, split_address
+from streams.snapshot import BadSnapshot
 from streams.store import Keep, Store
 from streams.wiring import context, core_settings
 
@@ -133,11 +134,13 @@ def _serve(
         if server is not None:
             server.should_exit = True
 
+    core, judged = restore(store, core_settings(settings))
     judge = Judge(
-        restore(store, core_settings(settings)),
+        core,
         journal,
         store,
         quarantine,
+        judged=judged,
         cadence=Cadence(settings.store.snapshot_every_s, settings.store.snapshot_every_events),
         found=found,
         failed=end,
@@ -171,7 +174,7 @@ def _serve(
     )
     _until_signal(server)
     judge.start()
-    delivery.start()
+    delivery.start(store.path, judge.record)
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     server.run(sockets=[listener])
@@ -221,19 +224,22 @@ def open_journal(data: Path, settings: Settings) -> Journal:
     )
 
 
-def restore(store: Store, core: Any) -> Core:
-    """The pipeline of the newest snapshot that loads, or a new one."""
+def restore(store: Store, core: CoreSettings) -> tuple[Pipeline, int]:
+    """The pipeline of the newest snapshot that loads, or a new one, and what was judged before."""
+    judged = 0
     for snapshot in store.snapshots():
+        judged = max(judged, snapshot.position)
         try:
             pipeline = Pipeline.restore(snapshot.data, core)
-        except Exception as error:
-            log.error(
-                "the snapshot at %d does not load: %s", snapshot.position, type(error).__name__
-            )
+        except Exception as error:  # of other settings, of another version, or damaged
+            told = error if isinstance(error, BadSnapshot) else type(error).__name__
+            log.warning("the snapshot at %d is not used: %s", snapshot.position, told)
             continue
         log.info("restored at position %d", snapshot.position)
-        return pipeline
-    return Pipeline(core)
+        return pipeline, judged
+    if judged:
+        log.warning("the journal is judged again from the oldest event it has")
+    return Pipeline(core), judged
 
 
 def _not_ready(judge: Judge, journal: Journal, settings: Settings) -> list[str]:
@@ -254,7 +260,7 @@ def _reading(
     judge: Judge, journal: Journal, quarantine: Quarantine, delivery: Delivery
 ) -> dict[str, Any]:
     stats = judge.core.stats
-    names = ("events", "late", "duplicates", "conflicts", "merged", "rejected")
+    names = ("events", "late", "duplicates", "conflicts", "merged", "rejected", "hidden")
     return {
         "counts": {f"judged_{name}": getattr(stats, name, 0) for name in names}
         | {"quarantine_dropped": quarantine.dropped()},

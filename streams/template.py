@@ -25,7 +25,7 @@ def template() -> str:
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             parts.append(_table(name, kind))
-    parts.append(_table("core", core_model(), skip=("detectors",)))
+    parts.append(_table("core", core_model(), skip=("modes",)))
     modes = "\n".join(f'#{name} = "active"' for name in detector_names())
     parts.append(
         _comment("Modes: active, monitor (stored, never delivered) or off.")
@@ -37,23 +37,39 @@ def template() -> str:
         + "\n#[tokens.gateway]\n"
         + _keys(TokenSettings)
     )
-    parts.append(_DESTINATIONS)
+    parts += [
+        _table(f"destinations.{name}", kind, fixed={"type": name}) for name, kind in _destinations()
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(name: str, model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
+def _destinations() -> list[tuple[str, type[BaseModel]]]:
+    from alerts.destinations import FileSettings, SlackSettings, SplunkHecSettings
+
+    return [("file", FileSettings), ("splunk_hec", SplunkHecSettings), ("slack", SlackSettings)]
+
+
+def _table(
+    name: str,
+    model: type[BaseModel],
+    skip: tuple[str, ...] = (),
+    fixed: dict[str, str] | None = None,
+) -> str:
     about = (model.__doc__ or "").strip().split("\n\n")[0]
-    return f"{_comment(' '.join(about.split()))}\n#[{name}]\n{_keys(model, skip)}"
+    return f"{_comment(' '.join(about.split()))}\n#[{name}]\n{_keys(model, skip, fixed)}"
 
 
-def _keys(model: type[BaseModel], skip: tuple[str, ...] = ()) -> str:
-    lines = []
+def _keys(
+    model: type[BaseModel], skip: tuple[str, ...] = (), fixed: dict[str, str] | None = None
+) -> str:
+    lines = [f"#{name} = {toml(value)}" for name, value in (fixed or {}).items()]
     for name, info in model.model_fields.items():
-        if name in skip:
+        if name in skip or name in (fixed or {}):
             continue
         if info.description:
             lines.append(_comment(info.description))
-        lines.append(f"#{name} = {toml(_default(info))}")
+        default = None if info.is_required() else _default(info)
+        lines.append(f"#{name} = {toml(default)}")
     return "\n".join(lines)
 
 
@@ -86,6 +102,3 @@ def toml(value: Any) -> str:
             return f"[{', '.join(map(toml, value))}]"
         case _:
             return str(value)
-
-
-_DESTINATIONS = ""

@@ -25,7 +25,7 @@ def core_settings(settings: Settings) -> "CoreSettings":
     """What the pipeline is built with."""
     from streams.pipeline import CoreSettings
 
-    return CoreSettings.model_validate({**settings.core, "detectors": dict(settings.detectors)})
+    return CoreSettings.model_validate({**settings.core, "modes": dict(settings.detectors)})
 
 
 def detector_names() -> list[str]:
@@ -54,8 +54,8 @@ def context(settings: Settings, pepper: bytes, source: str, observed: datetime) 
 def _core(settings: Settings) -> Iterable[Problem]:
     known = core_model().model_fields
     for name in settings.core:
-        if name not in known or name == "detectors":
-            yield unknown_name(("core", name), set(known) - {"detectors"})
+        if name not in known or name == "modes":
+            yield unknown_name(("core", name), set(known) - {"modes"})
             return
     try:
         core_settings(settings)
@@ -71,15 +71,21 @@ def _detectors(settings: Settings) -> Iterable[Problem]:
 
 
 def _destinations(settings: Settings) -> Iterable[Problem]:
-    from alerts import destinations
+    from alerts.destinations import BadDestinations, Destinations
 
-    for name, table in settings.destinations.items():
-        try:
-            destinations.parse(name, table)
-        except ValidationError as error:
-            yield from problems_of(error, BaseModel, ("destinations", name))
-        except ValueError as error:
-            yield Problem(("destinations", name), str(error))
+    try:
+        Destinations(settings.destinations, settings.base)
+    except BadDestinations as error:
+        for fault in error.faults:
+            yield Problem(fault.loc, fault.reason, fault.remedy)
+
+
+def missing_secrets(settings: Settings) -> list[Problem]:
+    """What `check` says about tokens of destinations that are not where they should be."""
+    from alerts.destinations import Destinations
+
+    faults = Destinations(settings.destinations, settings.base).missing_secrets()
+    return [Problem(fault.loc, fault.reason, fault.remedy) for fault in faults]
 
 
 EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations)

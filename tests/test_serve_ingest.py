@@ -14,11 +14,11 @@ import pytest
 
 from schemas.adapters.base import Adapted, Rejected
 from schemas.finding import Finding
-from streams.health import MAX_MISMATCHES_AN_HOUR
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
 from streams.metrics import Metrics
 from streams.otlp_answers import JSON, PROTOBUF
+from streams.own_findings import MAX_MISMATCHES_AN_HOUR
 from streams.quarantine import Quarantine
 from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens, digest

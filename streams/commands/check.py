@@ -18,9 +18,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints a summary; every problem goes to standard error with exit code 78."""
     from streams import tokens
     from streams.configuration import load
-    from streams.wiring import EXTRAS, core_settings
+    from streams.wiring import EXTRAS, core_settings, missing_secrets
 
-    settings = load(arguments.file, EXTRAS)
+    settings = load(arguments.file, (*EXTRAS, missing_secrets))
     tokens.load(arguments.data, settings)
     core = core_settings(settings)
     print(f"{arguments.file or 'configuration'}: fine")

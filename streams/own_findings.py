@@ -1,0 +1,126 @@
+"""Findings about the pipeline itself, made by the runner for what the core never sees."""
+
+from datetime import datetime
+
+from schemas.event import SCHEMA_VERSION
+from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
+from streams.quarantine import label
+
+HOUR_S = 3600
+MAX_MISMATCHES_AN_HOUR = 20  # tenants named per token and hour; further ones share one finding
+OTHER_TENANTS = "(others)"
+
+
+class Mismatches:
+    """Turns events of forbidden tenants into one finding per token, tenant and hour."""
+
+    def __init__(self) -> None:
+        self._hour = 0
+        self._seen: set[tuple[str, str]] = set()
+
+    def finding(self, token: str, tenant: str, observed: datetime) -> Finding | None:
+        """The finding to record, or None when this hour already has it."""
+        hour = int(observed.timestamp()) // HOUR_S
+        if hour != self._hour:
+            self._hour = hour
+            self._seen.clear()
+        if (token, tenant) in self._seen:
+            return None
+        if sum(1 for name, _ in self._seen if name == token) >= MAX_MISMATCHES_AN_HOUR:
+            tenant = OTHER_TENANTS
+            if (token, tenant) in self._seen:
+                return None
+        self._seen.add((token, tenant))
+        return tenant_mismatch(token, tenant, observed)
+
+
+def tenant_mismatch(token: str, tenant: str, observed: datetime) -> Finding:
+    """A sender named a tenant its token may not write; the event was not accepted."""
+    return _health(
+        "tenant-mismatch",
+        "Events for a tenant the sender may not write",
+        Entity(lane="service", id=f"token:{token}"),
+        (tenant, int(observed.timestamp()) // HOUR_S),
+        observed,
+        Severity.HIGH,
+        f"The ingest token {label(token)!r} sent events of a tenant it may not write;"
+        " they are in the quarantine.",
+        {"token": token, "tenant": tenant},
+        (
+            "Find out who holds this token and what they run.",
+            "If the sender is right, add the tenant to the token's `tenants` and run"
+            " `tripmeter dlq retry`.",
+            "If not, replace the token: it may be stolen, or a tenant tries to write as another.",
+        ),
+    )
+
+
+def journal_gap(wanted: int, oldest: int, observed: datetime) -> Finding:
+    """Accepted events were dropped before they were judged, or the core's state was lost."""
+    return _health(
+        "journal-gap",
+        "Accepted events were not judged",
+        Entity(lane="service", id="journal"),
+        (wanted, oldest),
+        observed,
+        Severity.HIGH,
+        f"Events {wanted} to {oldest - 1} are no longer in the journal and were not judged.",
+        {"wanted": wanted, "oldest": oldest, "lost": oldest - wanted},
+        (
+            "Find out whether files of the data directory were deleted or restored from a backup.",
+            "Replay the sender's own records of that time with `tripmeter replay`.",
+        ),
+        position=oldest,
+    )
+
+
+def destination_held(name: str, reason: str, observed: datetime) -> Finding:
+    """Findings wait for a destination that only a person can mend; the others still get this."""
+    return _health(
+        "destination-held",
+        "A destination takes no findings",
+        Entity(lane="service", id=f"destination:{name}"),
+        (int(observed.timestamp()) // HOUR_S,),
+        observed,
+        Severity.MEDIUM,
+        f"Findings wait for {label(name)}: {label(reason)}",
+        {"destination": name, "reason": reason},
+        (
+            "Correct what the reason names: token, address, index, channel or certificate.",
+            "Nothing is lost: what waits is sent as soon as the destination takes it.",
+        ),
+    )
+
+
+def _health(
+    detector: str,
+    title: str,
+    entity: Entity,
+    parts: tuple[str | int, ...],
+    time: datetime,
+    severity: Severity,
+    summary: str,
+    evidence: dict[str, str | int],
+    runbook: tuple[str, ...],
+    position: int = 0,
+) -> Finding:
+    return Finding(
+        id=finding_id(detector, entity, *parts),
+        final=True,
+        detector=detector,
+        title=title,
+        family="health",
+        entity=entity,
+        tenant=None,
+        time=time,
+        since=time,
+        severity=severity,
+        probability=None,
+        summary=summary,
+        cost_usd=None,
+        evidence=dict(evidence),
+        runbook=runbook,
+        provenance=Provenance(
+            detector_version="1", settings="", prices="", state=SCHEMA_VERSION, position=position
+        ),
+    )
