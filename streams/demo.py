@@ -22,7 +22,7 @@ Progress = Callable[[int, int, int], None]  # day, days, events so far
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One attack and the first finding about it.
+    """One attack and what was found about it, the first finding first.
 
     Attributes:
         events: events of the attack up to the decision.
@@ -31,12 +31,21 @@ class Caught:
     """
 
     staged: Staged
-    by: Finding | None
-    detectors: tuple[str, ...]
+    findings: tuple[Finding, ...]
     after: timedelta | None
     events: int
     spent_usd: float
     total_usd: float
+
+    @property
+    def by(self) -> Finding | None:
+        """The first finding; None when the attack was missed."""
+        return self.findings[0] if self.findings else None
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Every detector that found it, in the order of time."""
+        return tuple(dict.fromkeys(finding.detector for finding in self.findings))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -162,10 +171,13 @@ def _cause(finding: Finding, staged: list[Staged], owner: dict[str, int]) -> int
     for event in finding.event_ids:
         if event in owner:
             return owner[event]
-    for number, thing in enumerate(staged):
-        if finding.entity in thing.entities and _within(finding.time, thing):
-            return number
-    return None
+    named = [
+        number
+        for number, thing in enumerate(staged)
+        if finding.entity in thing.entities and _within(finding.time, thing)
+    ]
+    # A key may be attacked and have a habit that resembles an attack: the narrower explains more.
+    return min(named, key=lambda n: staged[n].end_ms - staged[n].start_ms, default=None)
 
 
 def _within(time: datetime, staged: Staged) -> bool:
@@ -175,13 +187,13 @@ def _within(time: datetime, staged: Staged) -> bool:
 def _caught(staged: Staged, raised: list[Finding]) -> Caught:
     total = sum(line.cost_usd for line in staged.lines)
     if not raised:
-        return Caught(staged, None, (), None, 0, total, total)
-    by = min(raised, key=lambda finding: (finding.time, finding.id))
+        return Caught(staged, (), None, 0, total, total)
+    found = sorted(raised, key=lambda finding: (finding.time, finding.id))
+    by = found[0]
     until = [line for line in staged.lines if _seen(line, by.time)]
     return Caught(
         staged=staged,
-        by=by,
-        detectors=tuple(dict.fromkeys(finding.detector for finding in raised)),
+        findings=tuple(found),
         after=by.time - staged.start,
         events=len(until),
         spent_usd=sum(line.cost_usd for line in until),

@@ -159,12 +159,12 @@ def test_each_attack_and_each_look_alike_of_the_demo_comes_once() -> None:
     } == {staged.kind for staged in world.lookalikes}
 
 
-def test_no_two_things_are_staged_on_one_key() -> None:
+def test_no_two_attacks_are_staged_on_one_key() -> None:
     keys = [
         entity.id
-        for staged in two_weeks(0).staged
+        for staged in two_weeks(0).attacks
         for entity in staged.entities
-        if entity.lane == "credential" and staged.kind not in ("stuck-tool-loop", "status-polling")
+        if entity.lane == "credential"
     ]
 
     assert len(set(keys)) == len(keys)

@@ -177,10 +177,10 @@ def deploy_burst(
     return stage("deploy-burst", "llmjacking", False, lines, named, tempted)
 
 
-def habit(kind: str, client: Client, start_ms: int, end_ms: int, *tempted: str) -> Staged:
-    """Look-alike that is a trait of a client (roaming, a migration, a cron prompt): no events."""
+def habit(kind: str, clients: list[Client], start_ms: int, end_ms: int, *tempted: str) -> Staged:
+    """Look-alike that is a trait of clients (roaming, a migration, a cron prompt): no events."""
     family: Family = "retry-storm" if kind in RETRY_HABITS else "llmjacking"
-    named = (entity("credential", client.key),)
+    named = tuple(entity("credential", client.key) for client in clients)
     return Staged(kind, family, False, named, tempted, start_ms, end_ms)
 
 

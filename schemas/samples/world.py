@@ -169,23 +169,23 @@ def _traits(world: World, pick: Pick, when: Callable[[int], int]) -> None:
 
     laptop = pick()
     become(laptop, roaming(laptop))
-    world.staged.append(habit("roaming-laptop", laptop, START_MS, last, "new-origin"))
+    world.staged.append(habit("roaming-laptop", [laptop], START_MS, last, "new-origin"))
 
     moving, moment = pick(lambda c: c.per_day > 200), when(8)
     target = "gpt-5.2" if moving.model != "gpt-5.2" else "gpt-4o"
     become(moving, migrating(moving, moment, target))
     world.staged.append(
-        habit("model-migration", moving, moment, last, "stolen-key-spend", "model-sweep")
+        habit("model-migration", [moving], moment, last, "stolen-key-spend", "model-sweep")
     )
 
     checked = pick(lambda c: c.per_day > 100)
-    if not checked.cron_s:
-        become(checked, replace(checked, cron_s=120))
-    world.staged.append(habit("cron-prompt", checked, START_MS, last, "repeated-call"))
+    become(checked, replace(checked, cron_s=120))
+    checkers = [client for client in world.clients if client.cron_s]
+    world.staged.append(habit("cron-prompt", checkers, START_MS, last, "repeated-call"))
 
-    hit, begin = pick(lambda c: c.per_day > 400), when(7)
-    trouble = Incident(hit.model, begin, begin + 25 * MINUTE_MS, 0.6)
+    model, begin = pick(lambda c: c.per_day > 400).model, when(7)
+    trouble = Incident(model, begin, begin + 25 * MINUTE_MS, 0.6)
     world.incidents.append(trouble)
-    world.staged.append(
-        habit("provider-incident", hit, begin, trouble.end_ms, "rate-limit-storm", "repeated-call")
-    )
+    hit = [client for client in world.clients if model in (client.model, client.second_model)]
+    tempted = ("rate-limit-storm", "repeated-call")
+    world.staged.append(habit("provider-incident", hit, begin, trouble.end_ms, *tempted))

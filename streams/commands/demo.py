@@ -71,9 +71,11 @@ def _attacks(result: Any) -> Iterable[Styled]:
             rows.append((*row, "MISSED", "", f"0 of {len(staged.lines)}", _money(caught)))
             continue
         events = f"{caught.events} of {len(staged.lines)}"
-        by = ", ".join(caught.detectors)
-        rows.append((*row, by, _duration(caught.after), events, _money(caught)))
-    styles = ["dim", *("green" if caught.by else "bold red" for caught in result.caught)]
+        others = f" +{len(caught.detectors) - 1}" if len(caught.detectors) > 1 else ""
+        rows.append(
+            (*row, caught.by.detector + others, _duration(caught.after), events, _money(caught))
+        )
+    styles = ["bold", *("green" if caught.by else "bold red" for caught in result.caught)]
     yield from zip(_aligned(rows), styles, strict=True)
 
 
@@ -119,12 +121,12 @@ def _paragraph(caught: Any) -> str:
     totals = finding.evidence.get("totals")
     if isinstance(usual, dict) and isinstance(totals, dict):
         compared = [
-            f"{name} {totals[name]:,} where {habit['typical']:,.4g} is typical"
+            f"{_amount(name, totals[name])} where {_amount(name, habit['typical'])} is usual"
             for name, habit in usual.items()
             if name in totals and isinstance(habit, dict)
         ]
         if compared:
-            parts.append(f"Seen in this window: {'; '.join(compared)}.")
+            parts.append(f"In this window so far: {'; '.join(compared)}.")
     if finding.probability is not None:
         parts.append(f"Chance of this under the key's own habit: {finding.probability:.2g}.")
     parts.append(
@@ -132,6 +134,10 @@ def _paragraph(caught: Any) -> str:
         f"{caught.events} of the thief's {len(caught.staged.lines):,} calls and "
         f"${caught.spent_usd:,.2f}; nobody stopped this one, and it cost ${caught.total_usd:,.2f}."
     )
+    for later in caught.findings[1:]:
+        if later.detector != finding.detector:
+            parts.append(f"Then {later.detector}, {later.time:%H:%M:%S}: {safe(later.summary)}.")
+            break
     parts.append("What to do:")
     return " ".join(parts)
 
@@ -142,8 +148,12 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text.replace("..", "."), 98, initial_indent="  ", subsequent_indent="  ")
 
 
+def _amount(feature: str, total: float) -> str:
+    return f"${total / 1e9:,.2f}" if feature == "nanousd" else f"{total:,.0f} {feature}"
+
+
 def _money(caught: Any) -> str:
-    if not caught.total_usd:
+    if caught.total_usd < 0.01:
         return ""
     return f"${caught.spent_usd:,.2f} of ${caught.total_usd:,.2f}"
 
@@ -156,7 +166,7 @@ def _duration(after: timedelta | None) -> str:
 
 
 def _short(identifier: str) -> str:
-    return identifier if len(identifier) <= 21 else identifier[:20] + "…"
+    return identifier if len(identifier) <= 13 else identifier[:13] + "…"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
