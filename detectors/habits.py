@@ -9,6 +9,8 @@ A habit is used by windows that begin after everything it was learned from had c
 the two newest versions are kept with the number of the window they came from.
 """
 
+from bisect import bisect_left, insort
+from math import log
 from typing import Any
 
 import numpy as np
@@ -63,9 +65,11 @@ class Habits:
         self.grow(64)
         self.rows = 0
         self.free_rows: list[int] = []
-        self.peaks: Floats = np.full((64, features, PEAKS), -np.inf)
-        self.last_peak = np.full((64, features), NEVER, np.int32)  # window of the newest peak
-        self.last_high: Floats = np.full((64, features), -np.inf)  # and its value
+        self.peaks: list[list[list[float]]] = []  # row -> feature -> highest windows, ascending
+        self.last_peak: list[list[int]] = []  # window of the newest peak
+        self.last_high: list[list[float]] = []  # and its value
+        self.lowest: Floats = np.full((64, features), -np.inf)  # a new peak must be higher
+        self.shape: Floats = np.zeros((64, features, 3))  # log tail, scale, log count; 0: unknown
 
     def grow(self, size: int) -> None:
         """Makes room for keys 0 to `size` - 1."""
@@ -125,44 +129,56 @@ class Habits:
         self._publish(keys, windows, rows, n, mean, square)
 
     def _promote(self, keys: Ints) -> None:
+        features = len(self.learned)
         for key in keys.tolist():
             if self.free_rows:
                 row = self.free_rows.pop()
             elif self.rows < MAX_PROMOTED:
                 row = self.rows
                 self.rows += 1
-                if row >= len(self.peaks):
-                    self._more_rows()
+                self.peaks.append([])
+                self.last_peak.append([])
+                self.last_high.append([])
+                if row >= len(self.lowest):
+                    self.lowest = np.concatenate([self.lowest, self.lowest])
+                    self.shape = np.concatenate([self.shape, self.shape])
             else:
                 return
-            self.peaks[row] = -np.inf
-            self.last_peak[row] = NEVER
-            self.last_high[row] = -np.inf
+            self.peaks[row] = [[] for _ in range(features)]
+            self.last_peak[row] = [int(NEVER)] * features
+            self.last_high[row] = [-np.inf] * features
+            self.lowest[row] = -np.inf
+            self.shape[row] = 0.0
             self.row[key] = row
 
-    def _more_rows(self) -> None:
-        self.peaks = np.concatenate([self.peaks, np.full_like(self.peaks, -np.inf)])
-        self.last_high = np.concatenate([self.last_high, np.full_like(self.last_high, -np.inf)])
-        self.last_peak = np.concatenate([self.last_peak, np.full_like(self.last_peak, NEVER)])
-
     def _keep_peaks(self, rows: Any, windows: Ints, value: Floats) -> None:
-        """Keeps the highest windows, sorted; of a cluster of high windows only the highest."""
-        lowest = np.where((rows >= 0)[:, None], self.peaks[rows, :, 0], np.inf)
+        """Keeps the highest windows; of a cluster of high windows only the highest."""
+        lowest = np.where((rows >= 0)[:, None], self.lowest[rows], np.inf)
         for at, feature in zip(*(i.tolist() for i in np.nonzero(value > lowest)), strict=True):
             row, window, high = int(rows[at]), int(windows[at]), float(value[at, feature])
-            peaks = self.peaks[row, feature]
-            same = window - int(self.last_peak[row, feature]) <= self.gap
-            if same:
-                last = float(self.last_high[row, feature])
+            peaks = self.peaks[row][feature]
+            if window - self.last_peak[row][feature] <= self.gap:
+                last = self.last_high[row][feature]
                 if high <= last:
                     continue
-                replaced = min(int(np.searchsorted(peaks, last)), PEAKS - 1)
-            else:
-                replaced = 0
-            kept = np.delete(peaks, replaced)
-            self.peaks[row, feature] = np.insert(kept, int(np.searchsorted(kept, high)), high)
-            self.last_peak[row, feature] = window
-            self.last_high[row, feature] = high
+                place = bisect_left(peaks, last)
+                if place < len(peaks) and peaks[place] == last:
+                    del peaks[place]
+            insort(peaks, high)
+            del peaks[:-PEAKS]
+            self.last_peak[row][feature] = window
+            self.last_high[row][feature] = high
+            self._describe(row, feature)
+
+    def _describe(self, row: int, feature: int) -> None:
+        """The tail above the lowest of the kept peaks: where it begins, how fast it thins out."""
+        peaks = self.peaks[row][feature]
+        count = len(peaks)
+        if count == PEAKS:
+            self.lowest[row, feature] = peaks[0]
+        if count >= ENOUGH_PEAKS:
+            excess = sum(peaks) / count - peaks[0]
+            self.shape[row, feature] = peaks[0], max(excess, LEAST_SCALE), log(count)
 
     def _publish(
         self, keys: Ints, windows: Ints, rows: Any, n: Any, mean: Floats, square: Floats
@@ -174,26 +190,13 @@ class Habits:
         tail[:, :, 1] = mean + 2 * deviation
         tail[:, :, 2] = np.maximum(deviation, SMALL_SCALE)
         tail[:, :, 3] = np.log(np.maximum(SMALL_RATE * n / months, 1e-9))[:, None]
-        own = np.flatnonzero(rows >= 0)
-        if len(own) and self.learned:
-            peaks = self.peaks[rows[own]]
-            known = np.isfinite(peaks)
-            count = known.sum(2)
-            enough = count >= ENOUGH_PEAKS
-            if enough.any():
-                low = np.where(known, peaks, np.inf).min(2)
-                high = np.where(known, peaks, 0.0).sum(2) / np.maximum(count, 1)
-                exact = tail[own]
-                exact[:, :, 1] = np.where(enough, low, exact[:, :, 1])
-                scale = np.maximum(high - np.where(enough, low, 0.0), LEAST_SCALE)
-                exact[:, :, 2] = np.where(enough, scale, exact[:, :, 2])
-                rate = np.log(np.maximum(count, 1) / months[own][:, None])
-                exact[:, :, 3] = np.where(enough, rate, exact[:, :, 3])
-                tail[own] = exact
-        self.version[keys, 1] = self.version[keys, 0]
-        self.version_n[keys, 1] = self.version_n[keys, 0]
-        self.version_count[keys, 1] = self.version_count[keys, 0]
-        self.tail[keys, 1] = self.tail[keys, 0]
+        if self.learned and self.rows:
+            shape = self.shape[rows]
+            known = (rows >= 0)[:, None] & (shape[:, :, 1] > 0)
+            shape[:, :, 2] -= np.log(months)[:, None]
+            tail[:, :, 1:] = np.where(known[:, :, None], shape, tail[:, :, 1:])
+        for column in (self.version, self.version_n, self.version_count, self.tail):
+            column[keys, 1] = column[keys, 0]
         self.version[keys, 0] = windows
         self.version_n[keys, 0] = n
         self.version_count[keys, 0] = self.count[keys]
@@ -210,14 +213,14 @@ class Habits:
     def state(self, keys: Ints) -> dict[str, Any]:
         """The habits of these keys, promoted rows in the order of their keys."""
         rows = self.row[keys]
-        own = rows[rows >= 0]
+        own = rows[rows >= 0].tolist()
         columns = {name: getattr(self, name)[keys] for name in self._columns if name != "row"}
         return {
             "columns": columns,
             "promoted": np.flatnonzero(rows >= 0),
-            "peaks": self.peaks[own],
-            "last_peak": self.last_peak[own],
-            "last_high": self.last_high[own],
+            "peaks": [self.peaks[row] for row in own],
+            "last_peak": [self.last_peak[row] for row in own],
+            "last_high": [self.last_high[row] for row in own],
         }
 
     def load(self, state: dict[str, Any], keys: Ints) -> None:
@@ -226,10 +229,12 @@ class Habits:
             getattr(self, name)[keys] = column
         promoted = keys[state["promoted"]]
         self._promote(promoted)
-        rows = self.row[promoted]
-        self.peaks[rows] = state["peaks"]
-        self.last_peak[rows] = state["last_peak"]
-        self.last_high[rows] = state["last_high"]
+        for place, row in enumerate(self.row[promoted].tolist()):
+            self.peaks[row] = state["peaks"][place]
+            self.last_peak[row] = state["last_peak"][place]
+            self.last_high[row] = state["last_high"][place]
+            for feature in range(len(self.learned)):
+                self._describe(row, feature)
 
 
 def limits(tail: Any, share: float) -> Any:

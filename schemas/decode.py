@@ -54,18 +54,37 @@ def _fast(annotation: Any, metadata: tuple[Any, ...] = ()) -> Any:
     return Annotated[annotation, msgspec.Meta(**meta)] if meta else annotation
 
 
-def _derive() -> type[msgspec.Struct]:
+WIRE = {name: info.alias or name for name, info in Event.model_fields.items()}
+"""Attribute of an event -> key on the wire."""
+
+
+def derive(only: frozenset[str] | None = None) -> type[msgspec.Struct]:
+    """A struct with the same attributes as `Event`.
+
+    Args:
+        only: wire keys that may come; any other is an error, and its attribute always unknown.
+    """
     fields: list[Any] = []
+    absent: dict[str, Any] = {}
     for name, info in Event.model_fields.items():
+        if only is not None and not info.is_required() and WIRE[name] not in only:
+            absent[name] = info.default
+            continue
         kind = str if name == "timestamp" else _fast(info.annotation, tuple(info.metadata))
         fields.append((name, kind) if info.is_required() else (name, kind, info.default))
-    wire = {name: info.alias or name for name, info in Event.model_fields.items()}
     return msgspec.defstruct(
-        "EventRecord", fields, rename=wire, gc=False, kw_only=True, omit_defaults=True
+        "EventRecord",
+        fields,
+        rename=WIRE,
+        gc=False,
+        kw_only=True,
+        omit_defaults=True,
+        forbid_unknown_fields=only is not None,
+        namespace=absent,
     )
 
 
-EventRecord = _derive()
+EventRecord = derive()
 """An `Event` as the core reads it: the same attributes, `timestamp` still as text."""
 
 Records = list[Any]

@@ -1,6 +1,7 @@
 """A block of events as columns: what features add up, and the masks that select for them."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from schemas.decode import Millis, Records
 
 MAX_MEMO = 200_000  # remembered fingerprints of strings; a pure cache
 
-OK, DENIED, LIMITED = 1, 2, 4
+OK, DENIED, LIMITED, OTHER = 1, 2, 4, 8
 _BY_ERROR = {
     None: 0,
     "rate_limit": LIMITED,
@@ -27,8 +28,8 @@ _BY_CODE[[400, 401, 403, 404]] = DENIED
 _BY_CODE[429] = LIMITED
 _BY_STATUS = {None: 0, "ok": OK, "error": 8, "blocked": DENIED}
 _NAMES = {"llm.request": 1, "llm.auth_failure": 2, "agent.tool_call": 4}
-_TRUSTED = {"peer": 1, "xff_trusted": 1}  # qualities of an address that the client cannot choose
-_ZERO_TIMES: dict[Any, int] = {}
+_TRUSTED = dict.fromkeys((None, "xff_unverified", "masked", "service_name"), 0)
+_TRUSTED |= {"peer": 1, "xff_trusted": 1}  # qualities of an address that the client cannot choose
 
 
 class Fingerprints(dict[str | None, int]):
@@ -77,16 +78,32 @@ class Columns:
 
     def numbers(self, attribute: str) -> Any:
         """A numeric attribute as int64; unknown is 0."""
-        values = [getattr(record, attribute) for record in self.records]
+        values = self.values(attribute)
         try:
             return np.array(values, np.int64)
         except TypeError:
             return np.array([value or 0 for value in values], np.int64)
 
+    def values(self, attribute: str) -> list[Any]:
+        """An attribute of every event."""
+        name = "values of " + attribute
+        made: list[Any] | None = self._made.get(name)
+        if made is None:
+            made = self._made[name] = list(map(attrgetter(attribute), self.records))
+        return made
+
     def hashes(self, attribute: str) -> Any:
         """Fingerprints of a text attribute as uint64; unknown is 0."""
-        look = self._fingerprints
-        return np.array([look[getattr(r, attribute)] for r in self.records], np.uint64)
+        found = map(self._fingerprints.__getitem__, self.values(attribute))
+        return np.fromiter(found, np.uint64, len(self.records))
+
+    def _coded(self, attribute: str, codes: dict[Any, int]) -> Any:
+        """A text attribute of few values as int64."""
+        values = list(map(codes.get, self.values(attribute)))
+        try:
+            return np.array(values, np.int64)
+        except TypeError:
+            return np.array([OTHER if value is None else value for value in values], np.int64)
 
     def _one(self) -> Any:
         return np.ones(len(self.records), np.int64)
@@ -95,7 +112,7 @@ class Columns:
         return self.numbers("input_tokens") + self.numbers("output_tokens")
 
     def _nanousd(self) -> Any:
-        values = [record.cost_usd for record in self.records]
+        values = self.values("cost_usd")
         try:
             dollars = np.array(values, np.float64)
         except TypeError:
@@ -103,14 +120,10 @@ class Columns:
         return np.rint(np.nan_to_num(dollars) * NANO).astype(np.int64)
 
     def _name(self) -> Any:
-        look = _NAMES.get
-        return np.array([look(record.event_name, 0) for record in self.records], np.int64)
+        return self._coded("event_name", _NAMES)
 
     def _outcome(self) -> Any:
-        by_error = _BY_ERROR.get
-        error = [by_error(record.error_type, 8) for record in self.records]
-        code = _BY_CODE[self.numbers("http_status")]
-        bits = code | np.array(error, np.int64)
+        bits = _BY_CODE[self.numbers("http_status")] | self._coded("error_type", _BY_ERROR)
         unknown = np.flatnonzero(bits == 0)
         for at in unknown.tolist():
             bits[at] = _BY_STATUS[self.records[at].status]
@@ -118,9 +131,7 @@ class Columns:
         return bits
 
     def _trusted(self) -> Any:
-        look = _TRUSTED.get
-        values = [look(record.client_address_quality, 0) for record in self.records]
-        return np.array(values, np.bool_)
+        return self._coded("client_address_quality", _TRUSTED) > 0
 
 
 _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
@@ -135,7 +146,8 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
     ),
     "tool_call": lambda c: c["name"] == 4,
     "model_call": lambda c: ((c["name"] & 3) > 0) & c["keyed"],
-    "keyed": lambda c: np.array([r.api_key_id is not None for r in c.records], np.bool_),
+    "key": lambda c: c.hashes("api_key_id"),
+    "keyed": lambda c: c["key"] > 0,
     "refused_at_origin": lambda c: (
         c["denied"] & ((c["name"] & 3) > 0) & (c["address"] > 0) & c["trusted"]
     ),

@@ -118,9 +118,9 @@ class Lane:
         return closed + self.close(part.clock, part.sequence)
 
     def _add(self, part: Part, columns: Columns) -> None:
-        attribute = NAME_OF[self.name]
         records = columns.records
-        names = [getattr(records[row], attribute) for row in part.rows.tolist()]
+        every = columns.values(NAME_OF[self.name])
+        names = [every[row] for row in part.rows.tolist()]
         lacking = self.keys.lacking(names)
         if lacking:
             self._evict(lacking)

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -20,9 +21,10 @@ from detectors import CATALOG, Detector
 from detectors.base import Verdict, moment
 from detectors.features import WINDOWS
 from detectors.memory import Memory
-from schemas.decode import EventRecord, InvalidEvent, decode_line, decode_lines
+from schemas.decode import EventRecord, InvalidEvent, decode_line
 from schemas.finding import Entity, Finding
 from schemas.finding import Lane as LaneName
+from schemas.reader import Reader
 from schemas.records import Control, Heartbeat, Rollup
 from streams.clock import START, Clock
 from streams.columns import Columns, Fingerprints
@@ -127,6 +129,7 @@ class Pipeline:
         self._counts: Counter[str] = Counter()
         self._clock = Clock()
         self._lateness_ms = 1000 * self.settings.lateness_s
+        self._reader = Reader()
         self._fingerprints = Fingerprints()
         self._redelivery = Redelivery(self._lateness_ms)
         self._controls = Controls(dict(self.settings.modes))
@@ -165,7 +168,7 @@ class Pipeline:
         """Judges canonical NDJSON: any number of events and control records, one per line."""
         output = Output()
         try:
-            records, times = decode_lines(block)
+            records, times = self._reader.decode_lines(block)
             positions = np.arange(self.position, self.position + len(records))
             self.position += len(records)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -248,7 +251,7 @@ class Pipeline:
         self._counts["late"] += len(times) - len(kept)
         columns = Columns(records, times, self._fingerprints)
         if len(kept):
-            kept = self._redelivery.filter(columns, kept, self._clock.now_ms)
+            kept = self._redelivery.filter(columns, kept, self._clock.now_ms, int(after[-1]))
         self._counts["judged"] += len(kept)
         clock = after[kept]
         start = 0
@@ -321,7 +324,7 @@ class Pipeline:
             self._redelivery.forgotten = 0
 
     def _heartbeats(self, records: list[Any], times: Ints, now_ms: int, output: Output) -> None:
-        sources = Counter([record.ingest_source for record in records])
+        sources = Counter(map(attrgetter("ingest_source"), records))
         newest = int(times.max())
         for source, count in sources.items():
             if source not in self._sources and len(self._sources) >= MAX_SOURCES:
