@@ -1,0 +1,174 @@
+"""A finding as a Slack message that can be read in ten seconds.
+
+Pure. It says what happened, to whom, since when, how bad, what it costs and what to do. Whatever
+an attacker can choose is neutralised and stands in plain text or in code, where nothing is a
+mention, a link or markup; every part has its own limit, so the whole is always below Slack's.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.evidence import comparisons, values
+from alerts.text import plain
+from schemas.finding import Finding, Lane, Severity
+
+MAX_HEADLINE = 300  # characters as sent, escapes included; likewise below
+MAX_SUMMARY = 1200
+MAX_VALUE = 160
+MAX_STEP = 400
+MAX_STEPS = 5
+MAX_FIELDS = 10  # Slack's limit for one section
+MAX_LISTED = 3  # different values of one field
+MAX_NOTE = 160
+
+COLORS = {
+    Severity.CRITICAL: "#B00020",
+    Severity.HIGH: "#E8590C",
+    Severity.MEDIUM: "#F2A900",
+    Severity.LOW: "#2B6CB0",
+    Severity.INFO: "#718096",
+}
+_WHO: dict[Lane, str] = {
+    "credential": "Key",
+    "session": "Session",
+    "resource": "Resource",
+    "service": "Service",
+    "origin": "Address",
+}
+_LISTED = (
+    ("client_address", "From"),
+    ("request_model", "Model"),
+    ("tool_name", "Tool"),
+    ("resource_id", "Resource"),
+)
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def to_message(finding: Finding) -> dict[str, Any]:
+    """The arguments of `chat.postMessage` and `chat.update`, but for channel and timestamp."""
+    line = headline(finding)
+    return {
+        "text": line,
+        "parse": "none",
+        "mrkdwn": False,
+        "link_names": False,
+        "unfurl_links": False,
+        "unfurl_media": False,
+        "metadata": {
+            "event_type": "tripmeter_finding",
+            "event_payload": {"uid": finding.id, "revision": finding.revision},
+        },
+        "attachments": [
+            {"color": COLORS[finding.severity], "fallback": line, "blocks": _blocks(finding)}
+        ],
+    }
+
+
+def headline(finding: Finding) -> str:
+    """One line: how bad, what, whose."""
+    tenant = "" if finding.tenant is None else f" ({finding.tenant})"
+    trial = "" if finding.mode == "active" else "[monitor] "
+    line = f"{trial}{finding.severity.value.upper()}: {finding.title}{tenant}"
+    return escape(line, MAX_HEADLINE)
+
+
+def escape(text: str, limit: int) -> str:
+    """Plain text for Slack: at most `limit` characters with its escapes, none of them torn.
+
+    >>> escape("<!channel> & co", 40)
+    '&lt;!channel&gt; &amp; co'
+    """
+    parts: list[str] = []
+    room = limit
+    for character in plain(text, limit):
+        part = _ESCAPES.get(character, character)
+        if len(part) > room - 1:  # one is kept for the mark of the cut
+            parts.append("…")
+            break
+        parts.append(part)
+        room -= len(part)
+    return "".join(parts)
+
+
+def code(text: str, limit: int = MAX_VALUE) -> str:
+    """Text as code: nothing in it can end the code or begin markup."""
+    return f"`{escape(text.replace('`', 'ˋ').strip() or '-', limit)}`"
+
+
+def _blocks(finding: Finding) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = [
+        {
+            "type": "section",
+            "block_id": "what",
+            "text": _plain(escape(finding.summary, MAX_SUMMARY)),
+        },
+        {"type": "section", "block_id": "facts", "fields": _fields(finding)},
+    ]
+    if finding.runbook:
+        steps = [
+            f"{number}. {escape(step, MAX_STEP)}"
+            for number, step in enumerate(finding.runbook[:MAX_STEPS], 1)
+        ]
+        text = "\n".join(("What to do", *steps))
+        blocks.append({"type": "section", "block_id": "todo", "text": _plain(text)})
+    notes = [{"type": "plain_text", "text": note, "emoji": False} for note in _notes(finding)]
+    blocks.append({"type": "context", "block_id": "notes", "elements": notes})
+    return blocks
+
+
+def _fields(finding: Finding) -> list[dict[str, Any]]:
+    facts = [("Severity", finding.severity.value.capitalize())]
+    facts.append((_WHO[finding.entity.lane], code(finding.entity.id)))
+    if finding.tenant is not None:
+        facts.append(("Tenant", code(finding.tenant)))
+    facts.append(("Since", f"{_instant(finding.since)}{_lasted(finding)}"))
+    if finding.cost_usd is not None:
+        facts.append(("Estimated cost so far", f"${finding.cost_usd:,.2f}"))
+    compared = [
+        (each.feature, f"{each.seen:,.6g}, usually {each.usual:,.6g}")
+        for each in comparisons(finding)
+    ]
+    facts += [("Seen", code(f"{feature}: {text}")) for feature, text in compared[:1]]
+    for name, label in _LISTED:
+        if label != _WHO[finding.entity.lane] and (found := values(finding, name)):
+            facts.append((label, _listed(found)))
+    return [_markdown(f"*{label}*\n{text}") for label, text in facts[:MAX_FIELDS]]
+
+
+def _listed(found: list[str]) -> str:
+    shown = [code(value, MAX_VALUE // 2) for value in found[:MAX_LISTED]]
+    more = f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
+    return " ".join(shown) + more
+
+
+def _notes(finding: Finding) -> list[str]:
+    state = "" if finding.final else ", still going on"
+    notes = [f"{finding.detector} · {finding.id} revision {finding.revision}{state}"]
+    if finding.probability is not None:
+        notes.append(f"by chance: {finding.probability:.2g} times a month under the usual habit")
+    if techniques := ", ".join(f"{each.framework} {each.id}" for each in finding.techniques):
+        notes.append(techniques)
+    return [escape(note, MAX_NOTE) for note in notes]
+
+
+def _instant(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _lasted(finding: Finding) -> str:
+    lasted = finding.time - finding.since
+    if lasted < timedelta(seconds=1):
+        return ""
+    seconds = round(lasted.total_seconds())
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f", for {seconds // size} {unit}"
+    return f", for {seconds} s"
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def _markdown(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
