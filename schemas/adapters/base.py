@@ -1,0 +1,71 @@
+"""What every adapter takes and gives: a context in; events, rejections and a count out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.prices import PriceTable
+
+MAX_BODY_BYTES = 64 * 1024 * 1024  # one body, after decompression
+MAX_REASON = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One record that is no event. `raw` may hold content: keep it encrypted or not at all."""
+
+    field: str  # wire or source name of the offending field; "" when the record cannot be read
+    reason: str  # never holds a value
+    raw: bytes
+    index: int  # position of the record in its body, from 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What became of one body: every record is an event, a rejection, or ignored.
+
+    `events` are canonical lines without newline. `ignored` counts records that are not about model
+    or tool calls, and records that told of a call another record of the same body already tells.
+    """
+
+    events: list[bytes]
+    rejections: list[Rejected]
+    ignored: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an adapter may know beside the bytes.
+
+    Attributes:
+        pepper: secret of the fingerprints, see `schemas.identity.Pepper`.
+        observed: when the bytes arrived; stamps events and refuses those far ahead. None for files.
+        source: name of the sender, for canonical events that name no source themselves.
+        trusted_proxies: networks (CIDR) whose `X-Forwarded-For` is believed.
+        side_effects: what the operator knows of tools: name -> whether a call changes something.
+        resource_arguments: names of tool arguments that name a resource; fingerprints become
+            `resource.id`.
+        tenant_attributes: further OTLP attributes that name the tenant, tried first.
+        prices: estimates costs that sources do not report; None for the built-in list prices.
+    """
+
+    pepper: bytes
+    observed: datetime | None = None
+    source: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    side_effects: Mapping[str, bool] = field(default_factory=dict)
+    resource_arguments: frozenset[str] = frozenset()
+    tenant_attributes: tuple[str, ...] = ()
+    prices: PriceTable | None = None
+
+
+class Refused(ValueError):
+    """A record is no event: which field, and why, without the value."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason[:MAX_REASON]
+
+
+Adapter = Callable[[bytes, Context], Adapted]

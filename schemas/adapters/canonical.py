@@ -1,0 +1,83 @@
+"""Takes events that already have our form: one a line, whole documents, or arrays of them.
+
+Keys that come raw are hashed, texts that hold secrets are replaced, members we do not know are
+left out, and nothing else is changed.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from schemas.adapters.base import Adapted, Context, Refused, Rejected
+from schemas.adapters.clean import EMAIL, SECRET
+from schemas.adapters.draft import settle, stamp
+from schemas.adapters.read import records
+from schemas.decode import InvalidEvent, decode_line
+from schemas.event import Event
+
+PROVIDES = frozenset(info.alias or name for name, info in Event.model_fields.items())
+
+_HASHED = (
+    rb"api_key\.id|idempotency_key\.id|tool\.args\.hash|content\.input\.hash|content\.output\.hash"
+)
+_RAW_ID = re.compile(rb'"(?:' + _HASHED + rb')"\s*:\s*"(?!hmac:[0-9a-f]{16}")')
+_SECRET = re.compile(SECRET.pattern.encode())
+_EMAIL = re.compile(EMAIL.pattern.encode())
+
+
+def is_clean(block: bytes) -> bool:
+    """Whether no line of an NDJSON block has an unhashed key: it may then pass as it is."""
+    return _RAW_ID.search(block) is None
+
+
+def adapt(body: bytes, context: Context) -> Adapted:
+    """Canonical events of a body. Control records are not taken from a source."""
+    events: list[bytes] = []
+    rejections: list[Rejected] = []
+    for index, found in enumerate(records(body)):
+        try:
+            if found.reason:
+                raise Refused("", found.reason)
+            events.append(_line(found.value, found.raw, context))
+        except Refused as error:
+            rejections.append(Rejected(error.field, error.reason, found.raw, index))
+        except RecursionError:
+            rejections.append(Rejected("", "nested too deeply", found.raw, index))
+    return Adapted(events, rejections, 0)
+
+
+def _line(value: Any, raw: bytes, context: Context) -> bytes:
+    if not isinstance(value, dict):
+        raise Refused("", "not an object")
+    if "record" in value and "event.name" not in value:
+        raise Refused("record", "only events are taken from a source")
+    record = _checked(raw)
+    if context.source and "ingest.source" not in value:
+        record.ingest_source = context.source
+    if context.observed is None and not _needs_care(raw):
+        return msgspec.json.encode(record)
+    values = msgspec.to_builtins(record)
+    values = {name: settle(name, item, context.pepper) for name, item in values.items()}
+    if context.observed is not None:
+        stamp(values, context.observed)
+    line = msgspec.json.encode(values)
+    _checked(line)
+    return line
+
+
+def _checked(line: bytes) -> Any:
+    try:
+        return decode_line(line)[0]
+    except InvalidEvent as error:
+        raise Refused(error.field, error.reason) from None
+
+
+def _needs_care(raw: bytes) -> bool:
+    return (
+        _RAW_ID.search(raw) is not None
+        or b"tool.destination.ids" in raw
+        or b"\\" in raw  # an escape may hide a secret's shape
+        or _SECRET.search(raw) is not None
+        or (b"@" in raw and _EMAIL.search(raw) is not None)
+    )
