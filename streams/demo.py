@@ -88,9 +88,14 @@ class Result:
     health: list[Finding] = field(default_factory=list)
 
     @property
-    def key_months(self) -> float:
-        """How many months of one key were watched."""
-        return self.clients * self.days / 30
+    def falsely_raised(self) -> int:
+        """Findings about look-alikes and about nothing at all, together."""
+        return len(self.false) + sum(len(raised) for _, raised in self.disturbed)
+
+    @property
+    def false_per_key_month(self) -> float:
+        """The same for each key and month watched: what an alert budget is about."""
+        return self.falsely_raised / (self.clients * self.days / 30)
 
     def as_json(self) -> dict[str, Any]:
         """The summary line of `--json`."""
@@ -111,7 +116,7 @@ class Result:
                 for staged, raised in self.disturbed
             ],
             "false": [finding.id for finding in self.false],
-            "false_per_key_month": round(len(self.false) / self.key_months, 3),
+            "false_per_key_month": round(self.false_per_key_month, 3),
             "health": [finding.id for finding in self.health],
         }
 

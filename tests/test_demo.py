@@ -83,7 +83,7 @@ def test_a_finding_about_nothing_that_was_staged_is_false() -> None:
     assert [stray] == result.false
     assert "Attacks: 0 of 1 found" in _text(result)
     assert "MISSED" in _text(result)
-    assert "False alarms: 1" in _text(result)
+    assert "False alarms about anything else: 1" in _text(result)
 
 
 def test_a_look_alike_that_was_raised_is_named_with_its_detector() -> None:

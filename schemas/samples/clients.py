@@ -30,6 +30,7 @@ AGENTS = (
 )
 HOUSE_MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "claude-haiku-4-5", "gemini-2.5-pro")
 KEYS_PER_TENANT = 5
+BUSIEST_PER_DAY = 750  # mean calls a day of a tenant's busiest key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _client(rng: np.random.Generator, seed: int, number: int, tenant: str, rank:
             for host in sorted(rng.choice(250, int(rng.integers(1, 5)), replace=False) + 1)
         ),
         moves_per_day=0.1,
-        per_day=float(1200 / (1 + rank) ** 0.9 * rng.uniform(0.6, 1.6)),
+        per_day=float(BUSIEST_PER_DAY / (1 + rank) ** 0.9 * rng.uniform(0.6, 1.6)),
         peak_hour=float(rng.uniform(8, 17)),
         night=float(rng.uniform(0.05, 0.5)),
         tokens_in=int(rng.lognormal(7.0, 0.6)),

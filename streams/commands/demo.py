@@ -91,9 +91,13 @@ def _lookalikes(result: Any) -> Iterable[Styled]:
 
 
 def _false(result: Any) -> Iterable[Styled]:
-    rate = len(result.false) / result.key_months
+    rate = result.false_per_key_month
     yield "", ""
-    yield f"False alarms: {len(result.false)} ({rate:.2f} per key-month)", "bold"
+    yield (
+        f"False alarms about anything else: {len(result.false)}; with the look-alikes "
+        f"{result.falsely_raised}, {rate:.2f} per key-month",
+        "bold",
+    )
     for finding in result.false:
         where = f"{finding.entity.lane} {_short(finding.entity.id)}"
         summary = safe(finding.summary)
