@@ -32,6 +32,7 @@ from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens
 
 MAX_ERRORS_TOLD = 10  # of one request
+EMPTY_BYTES = 1000  # longest body that may say "no records"
 BODY_TIMEOUT_S = 60.0
 RETRY_AFTER_S = 5
 FORMATS = {
@@ -185,6 +186,9 @@ class Ingest:
             outcome.refused = [(0, Refused(token.name, path, format, "", reason, body))]
             return outcome
         outcome.ignored = adapted.ignored
+        if _means_nothing(body, format, adapted):
+            item = Refused(token.name, path, format, "", "no record in it", body)
+            outcome.refused.append((0, item))
         for bad in adapted.rejections:
             place = f"{path}[{bad.index}]"
             item = Refused(token.name, place, format, bad.field, bad.reason, bad.raw)
@@ -218,6 +222,13 @@ class Ingest:
         self.metrics.ignored.labels(token.name).inc(outcome.ignored)
         for _, item in outcome.refused:
             self.metrics.rejected(token.name, item.reason)
+
+
+def _means_nothing(body: bytes, format: str, adapted: Adapted) -> bool:
+    """Whether a body gave nothing at all and is not one of the ways to say "no records"."""
+    if adapted.events or adapted.rejections or adapted.ignored or format.startswith("otlp"):
+        return False
+    return len(body) > EMPTY_BYTES or b"".join(body.split()) not in (b"", b"[]")
 
 
 def _told(path: str, kind: str, outcome: Outcome, body: bytes) -> Response:
