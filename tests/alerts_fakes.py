@@ -103,7 +103,7 @@ def hostile(lane: Lane = "session") -> Finding:
     nasty = (HOSTILE * 30)[:256]
     longest = (HOSTILE * 200)[:1024]
     names = ("client_address", "request_model", "tool_name", "resource_id", "user_agent")
-    events = [{name: f"{number}{longest}" for name in names} for number in range(20)]
+    events = [dict.fromkeys(names, f"{number}{longest}") for number in range(20)]
     return rich(
         entity=Entity(lane=lane, id=nasty),
         tenant=nasty,
@@ -111,9 +111,7 @@ def hostile(lane: Lane = "session") -> Finding:
         title=longest,
         event_ids=tuple(f"{number}{nasty}" for number in range(20)),
         runbook=(longest,) * 30,
-        techniques=(
-            Technique(framework="MITRE ATLAS", version=nasty, id=nasty, name=longest),
-        )
+        techniques=(Technique(framework="MITRE ATLAS", version=nasty, id=nasty, name=longest),)
         * 20,
         evidence={
             "events": events,
@@ -148,8 +146,8 @@ class Clock:
 class FakeSink:
     """Takes what `behave` does not refuse."""
 
-    name: str = "siem"
     batch: ClassVar[int] = 10
+    name: str = "siem"
     behave: Callable[[Sequence[Delivery]], None] = lambda deliveries: None
     tries: list[list[str]] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)

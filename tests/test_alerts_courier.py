@@ -1,0 +1,309 @@
+"""One destination's deliveries: order, retries, holds, dead letters."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from alerts.base import Delivery, Rejected, RetryLater
+from alerts.courier import Courier
+from alerts.database import transaction
+from alerts.outbox import Outbox
+from alerts.retry import Retry
+from tests.alerts_fakes import Clock, FakeSink, finding, new_database
+
+Behave = Callable[[Sequence[Delivery]], None]
+
+
+class Post:
+    """An outbox, a courier, and what it told the operator."""
+
+    def __init__(self, folder: Path, *, max_dead: int = 100, jitter: float = 1.0) -> None:
+        self.connection = new_database(folder)[1]
+        self.outbox = Outbox(self.connection)
+        self.sink = FakeSink()
+        self.clock = Clock()
+        self.told: list[str] = []
+        self._max_dead = max_dead
+        self._jitter = jitter
+        self.courier = self.new_courier()
+
+    def new_courier(self) -> Courier:
+        """As after a restart."""
+        return Courier(
+            self.sink,
+            retry=Retry(first_s=1, cap_s=60, asked_cap_s=900, hold_s=60, patience_s=600),
+            on_fault=lambda name, reason: self.told.append(f"{name}: {reason}"),
+            on_recovered=lambda name: self.told.append(f"{name} works"),
+            max_dead=self._max_dead,
+            wall=self.clock,
+            clock=self.clock,
+            jitter=lambda: self._jitter,
+            pause=lambda seconds: True,
+        )
+
+    def queue(self, *ids: str, revision: int = 1) -> None:
+        with transaction(self.connection):
+            Outbox.enqueue(self.connection, [finding(id, revision) for id in ids], ["siem"])
+
+    def step(self) -> float | None:
+        return self.courier.step(self.outbox)
+
+    def states(self) -> dict[str, str]:
+        rows = self.connection.execute("SELECT key, state FROM outbox ORDER BY number")
+        return dict(rows.fetchall())
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Post:
+    return Post(tmp_path)
+
+
+def failing(error: Exception) -> Behave:
+    def behave(deliveries: Sequence[Delivery]) -> None:
+        raise error
+
+    return behave
+
+
+def refusing(*bad: str) -> Behave:
+    def behave(deliveries: Sequence[Delivery]) -> None:
+        if any(each.finding.id in bad for each in deliveries):
+            raise Rejected("HTTP 400: odd")
+
+    return behave
+
+
+def test_everything_is_delivered_in_batches_and_in_order(post: Post) -> None:
+    ids = [f"f{number:02}" for number in range(25)]
+    post.queue(*ids)
+    delays = [post.step() for _ in range(4)]
+    assert ([0.0, 0.0, 0.0, None], [10, 10, 5]) == (delays, [len(t) for t in post.sink.tries])
+    assert [f"{id}#1" for id in ids] == post.sink.taken
+
+
+def test_a_busy_sink_is_tried_again_after_the_time_it_asked_for(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", 30.0))
+    first = post.step()
+    post.clock.now += 29.9
+    early = post.step()
+    assert (33.0, pytest.approx(3.1), 1) == (first, early, len(post.sink.tries))
+    post.sink.behave = lambda deliveries: None
+    post.clock.now += 3.1
+    assert (0.0, ["a#1"]) == (post.step(), post.sink.taken)
+
+
+def test_without_a_wish_the_pauses_double_up_to_a_cap(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("down"))
+    pauses = []
+    for _ in range(8):
+        delay = post.step() or 0.0
+        pauses.append(delay)
+        post.clock.now += delay
+    assert [1, 2, 4, 8, 16, 32, 60, 60] == pauses
+
+
+def test_pauses_are_spread_so_that_many_senders_do_not_come_back_at_once(tmp_path: Path) -> None:
+    post = Post(tmp_path, jitter=0.25)
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("down"))
+    assert 0.25 == post.step()
+
+
+@pytest.mark.parametrize("asked", [-5.0, float("nan"), float("inf")])
+def test_a_senseless_wish_counts_as_none(post: Post, asked: float) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", asked))
+    assert 1.0 == post.step()
+
+
+def test_nobody_can_make_us_wait_for_ever(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", 1e9))
+    assert pytest.approx(990.0) == post.step()
+
+
+def test_a_pause_that_was_asked_for_outlives_a_restart(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", 100.0))
+    post.step()
+    post.clock.now += 10
+    post.courier = post.new_courier()
+    assert (100.0, 1) == (post.step(), len(post.sink.tries))
+
+
+def test_new_rows_wait_behind_the_one_that_failed(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", 30.0))
+    post.step()
+    post.queue("b")
+    post.sink.behave = lambda deliveries: None
+    post.step()
+    assert [] == post.sink.taken
+    post.clock.now += 60
+    post.step()
+    assert ["a#1", "b#1"] == post.sink.taken
+
+
+def test_the_one_record_that_is_refused_is_found_and_the_rest_arrives(post: Post) -> None:
+    post.queue(*"abcdefgh")
+    post.sink.behave = refusing("f")
+    post.step()
+    assert [f"{id}#1" for id in "abcdegh"] == post.sink.taken
+    assert ["f#1"] == [letter.key for letter in post.outbox.dead_letters()]
+    assert 7 == len(post.sink.tries)
+
+
+def test_a_pause_in_the_middle_of_a_search_loses_and_repeats_nothing(post: Post) -> None:
+    post.queue(*"abcd")
+    calls = iter([Rejected("odd"), None, RetryLater("busy", 1.0)])
+
+    def behave(deliveries: Sequence[Delivery]) -> None:
+        if (error := next(calls, None)) is not None:
+            raise error
+
+    post.sink.behave = behave
+    post.step()
+    post.clock.now += 10
+    post.step()
+    assert [f"{id}#1" for id in "abcd"] == post.sink.taken
+
+
+def test_a_row_that_cannot_be_read_back_is_a_dead_letter(post: Post) -> None:
+    post.queue(*"abc")
+    post.connection.execute("UPDATE outbox_bodies SET json = x'7b' WHERE id = 'b'")
+    post.step()
+    assert {"a#1": "delivered", "b#1": "dead", "c#1": "delivered"} == post.states()
+
+
+def test_a_bug_in_a_sink_loses_nothing_and_shows_no_content(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(KeyError("the prompt"))
+    post.step()
+    assert "unexpected KeyError" == post.outbox.last_error("siem")
+    assert {"a#1": "waiting"} == post.states()
+
+
+def test_a_destination_that_needs_a_person_is_held_and_told_once(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
+    for _ in range(5):
+        post.clock.now += post.step() or 0.0
+    assert (["siem: HTTP 401"], {"a#1": "held"}) == (post.told, post.states())
+    assert 5 == len(post.sink.tries)
+
+
+def test_a_held_destination_is_tried_slowly(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
+    assert 60.0 == post.step()
+
+
+def test_a_mended_destination_gets_everything_and_says_so_once(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
+    post.step()
+    post.queue("b")
+    post.sink.behave = lambda deliveries: None
+    post.clock.now += 60
+    post.step()
+    post.queue("c")
+    post.step()
+    assert ["a#1", "b#1", "c#1"] == post.sink.taken
+    assert ["siem: HTTP 401", "siem works"] == post.told
+
+
+def test_a_restart_does_not_tell_the_same_fault_again(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
+    post.step()
+    post.courier = post.new_courier()
+    post.clock.now += 61
+    post.step()
+    assert (["siem: HTTP 401"], 2) == (post.told, len(post.sink.tries))
+
+
+def test_a_long_outage_is_told_too(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("connection refused"))
+    while post.clock.now < 1000 + 599:
+        post.clock.now += post.step() or 0.0
+    before = list(post.told)
+    post.step()
+    assert ([], ["siem: connection refused"]) == (before, post.told)
+
+
+def test_an_operator_who_cannot_be_told_stops_nothing(post: Post) -> None:
+    post.queue("a")
+    post.told = None  # type: ignore[assignment]
+    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
+    post.step()
+    assert {"a#1": "held"} == post.states()
+
+
+def test_too_many_dead_letters_hold_the_destination_instead_of_losing_any(tmp_path: Path) -> None:
+    post = Post(tmp_path, max_dead=2)
+    post.queue(*"abcd")
+    post.sink.behave = refusing(*"abcd")
+    post.step()
+    assert ["dead", "dead", "held", "waiting"] == list(post.states().values())
+    assert [True] == ["2 records were refused" in told for told in post.told]
+    post.outbox.discard_dead([letter.number for letter in post.outbox.dead_letters()])
+    post.sink.behave = lambda deliveries: None
+    post.clock.now += 60
+    post.step()
+    assert ["c#1", "d#1"] == post.sink.taken
+
+
+def test_a_retried_dead_letter_is_sent_under_the_same_key(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = refusing("a")
+    post.step()
+    post.sink.behave = lambda deliveries: None
+    post.outbox.retry_dead([letter.number for letter in post.outbox.dead_letters()])
+    post.step()
+    assert ([["a#1"], ["a#1"]], ["a#1"]) == (post.sink.tries, post.sink.taken)
+
+
+def test_a_crash_after_sending_sends_again_under_the_same_key(post: Post) -> None:
+    post.queue("a")
+
+    def crash(deliveries: Sequence[Delivery]) -> None:
+        post.sink.taken += [each.key for each in deliveries]
+        raise SystemExit
+
+    post.sink.behave = crash
+    with pytest.raises(SystemExit):
+        post.step()
+    post.sink.behave = lambda deliveries: None
+    post.courier = post.new_courier()
+    post.step()
+    assert (["a#1", "a#1"], {"a#1": "delivered"}) == (post.sink.taken, post.states())
+
+
+def test_a_delivery_that_cannot_be_noted_is_noted_later_not_sent_again(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.queue("a")
+    noted = Outbox.delivered
+    failures = iter([sqlite3.OperationalError("database or disk is full")])
+
+    def delivered(outbox: Outbox, *args: object) -> None:
+        if (error := next(failures, None)) is not None:
+            raise error
+        noted(outbox, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Outbox, "delivered", delivered)
+    monkeypatch.setattr(post.courier, "_pause", lambda seconds: False)
+    post.step()
+    assert (["a#1"], {"a#1": "delivered"}) == (post.sink.taken, post.states())
+
+
+def test_an_outbox_that_cannot_be_read_is_looked_at_again(post: Post) -> None:
+    post.connection.execute("ALTER TABLE outbox_holds RENAME TO away")
+    broken = post.step()
+    post.connection.execute("ALTER TABLE away RENAME TO outbox_holds")
+    assert (1.0, None) == (broken, post.step())
