@@ -1,0 +1,263 @@
+"""Makes one event of the records of one body that tell of the same call.
+
+The rules, each also in docs/events.md:
+
+1. A span and a log record with the same trace and span id are one call.
+2. Tool spans of one trace are one call when they play different roles (client, internal, server),
+   name the same tool (`docs_mcp-read_document` is `read_document`), and overlap in time; spans with
+   a common parent, or one the parent of the other, are paired first. One of each role at most.
+3. Model spans of one trace are one call when they overlap and share a call id of the gateway or a
+   response id.
+4. Refused keys of one incoming request are one.
+
+The client's view is kept, what it lacks is filled in from the others, and all names are kept.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from schemas.adapters.draft import Draft
+from schemas.adapters.genai import tool_word
+from schemas.adapters.signal import CLIENT, SERVER, Resource, Signal
+from schemas.event import MAX_LIST
+
+MAX_COMPARED = 64  # later records of one group that one record is compared with
+MAX_CLIMB = 64  # ancestors of a span
+
+_NEVER_FILLED = frozenset({"call.ids", "ingest.source", "event.id", "timestamp", "latency_ms"})
+
+
+@dataclass(eq=False, slots=True)
+class Told:
+    """A record that tells of a call, and what it says."""
+
+    signal: Signal
+    draft: Draft
+    index: int
+
+    def absorb(self, other: "Told") -> None:
+        """Takes over what this record does not know, and the names of the other."""
+        for name, value in other.draft.items():
+            if name not in _NEVER_FILLED and self.draft.get(name) in (None, "", []):
+                self.draft[name] = value
+        names = dict.fromkeys([*self.draft["call.ids"], *other.draft["call.ids"]])
+        self.draft["call.ids"] = list(names)[:MAX_LIST]
+
+
+class Family:
+    """The spans of one body as trees: who called whom, within one process."""
+
+    def __init__(self, signals: Iterable[Signal]) -> None:
+        self._signals = [signal for signal in signals if signal.kind == "span"]
+        self._spans = {(s.trace_id, s.span_id): s for s in self._signals}
+
+    def ancestors(self, signal: Signal) -> list[Signal]:
+        """The span's callers in this body, nearest first."""
+        found: list[Signal] = []
+        while len(found) < MAX_CLIMB:
+            above = self._spans.get((signal.trace_id, signal.parent_id))
+            if above is None or above is signal or above in found:
+                break
+            found.append(above)
+            signal = above
+        return found
+
+    def root(self, signal: Signal) -> str:
+        """A name for the request that the span belongs to."""
+        above = self.ancestors(signal)
+        top = above[-1] if above else signal
+        return f"{top.trace_id}:{top.span_id}"
+
+    def by_root(self, wanted: Callable[[Signal], bool]) -> dict[str, list[Signal]]:
+        """The wanted spans, by request."""
+        found: dict[str, list[Signal]] = defaultdict(list)
+        for signal in self._signals:
+            if wanted(signal):
+                found[self.root(signal)].append(signal)
+        return found
+
+
+def collapse(told: list[Told], family: Family) -> list[Told]:
+    """The calls of a body, in the order of their first records."""
+    told = _grouped(told, _same_span, lambda a, b: True, _span_first)
+    tools = [t for t in told if t.draft["event.name"] == "agent.tool_call"]
+    models = [t for t in told if t.draft["event.name"] == "llm.request"]
+    refused = [t for t in told if t.draft["event.name"] == "llm.auth_failure"]
+    rest = [t for t in told if t.draft["event.name"] == "agent.tool_list"]
+    models = _grouped(models, lambda t: _shared(t, "request.id"), _overlap, _richest)
+    models = _grouped(models, lambda t: _shared(t, "gen_ai.response.id"), _overlap, _richest)
+    refused = _grouped(refused, lambda t: family.root(t.signal), lambda a, b: True, _richest)
+    found = [*_one_tool_call(tools), *models, *refused, *rest]
+    return sorted(found, key=lambda t: t.index)
+
+
+def _grouped(
+    told: list[Told],
+    name_of: Callable[[Told], str],
+    alike: Callable[[Told, Told], bool],
+    rank: Callable[[Told], tuple[int, ...]],
+) -> list[Told]:
+    """One of every group of alike records; the highest rank absorbs the others."""
+    kept: list[Told] = []
+    groups: dict[str, list[Told]] = defaultdict(list)
+    for one in sorted(told, key=rank, reverse=True):
+        name = name_of(one)
+        group = groups[name] if name else []
+        twin = next((other for other in group[-MAX_COMPARED:] if alike(one, other)), None)
+        if twin is None:
+            kept.append(one)
+            group.append(one)
+        else:
+            twin.absorb(one)
+    return kept
+
+
+def _same_span(told: Told) -> str:
+    return f"{told.signal.trace_id}:{told.signal.span_id}" if told.signal.span_id else ""
+
+
+def _span_first(told: Told) -> tuple[int, ...]:
+    return (told.signal.kind == "span", -told.index)
+
+
+def _richest(told: Told) -> tuple[int, ...]:
+    return (
+        told.signal.role == CLIENT,
+        sum(value is not None for value in told.draft.values()),
+        -told.index,
+    )
+
+
+def _shared(told: Told, field: str) -> str:
+    value = told.draft.get(field)
+    trace = told.signal.trace_id
+    return f"{trace}:{value}" if trace and isinstance(value, str) and value else ""
+
+
+def _overlap(a: Told, b: Told) -> bool:
+    if "span" not in (a.signal.kind, b.signal.kind):
+        return True
+    return a.signal.start_ns <= b.signal.end_ns and b.signal.start_ns <= a.signal.end_ns
+
+
+def _one_tool_call(tools: list[Told]) -> list[Told]:
+    groups: dict[tuple[str, str], list[Told]] = defaultdict(list)
+    for told in tools:
+        groups[told.signal.trace_id, tool_word(told.draft.get("gen_ai.tool.name"))].append(told)
+    kept: list[Told] = []
+    for group in groups.values():
+        group.sort(key=lambda t: (_preference(t.signal), t.signal.start_ns, t.index))
+        calls: list[tuple[Told, set[int]]] = []
+        for one in group:
+            choice = _partner(one, calls) if one.signal.trace_id else None
+            if choice is None:
+                calls.append((one, {one.signal.role}))
+            else:
+                choice[0].absorb(one)
+                choice[1].add(one.signal.role)
+        kept += [told for told, _ in calls]
+    return kept
+
+
+def _partner(one: Told, calls: list[tuple[Told, set[int]]]) -> tuple[Told, set[int]] | None:
+    fitting = [
+        (_related(one.signal, told.signal), -abs(one.signal.start_ns - told.signal.start_ns), at)
+        for at, (told, roles) in enumerate(calls)
+        if one.signal.role not in roles and _overlap(one, told) and _same_tool(one, told)
+    ]
+    return calls[max(fitting)[2]] if fitting else None
+
+
+def _preference(signal: Signal) -> int:
+    return {CLIENT: 0, SERVER: 2}.get(signal.role, 1)
+
+
+def _related(a: Signal, b: Signal) -> bool:
+    return bool(a.parent_id) and (
+        a.parent_id == b.parent_id or a.parent_id == b.span_id or b.parent_id == a.span_id
+    )
+
+
+def _same_tool(a: Told, b: Told) -> bool:
+    names = [str(t.draft.get("gen_ai.tool.name") or "") for t in (a, b)]
+    short, long = sorted(names, key=len)
+    return short == long or (
+        len(long) > len(short) > 0 and long.endswith(short) and long[-len(short) - 1] in "-/.:_"
+    )
+
+
+def enrich(told: Iterable[Told], family: Family) -> None:
+    """Adds what only other spans of the same request know: client, key, attempts."""
+    told = list(told)
+    attempts = family.by_root(_is_attempt)
+    resent = family.by_root(
+        lambda s: isinstance(s.attributes.get("http.request.resend_count"), int)
+    )
+    calls: dict[str, int] = defaultdict(int)
+    for one in told:
+        if one.draft["event.name"] == "llm.request":
+            calls[family.root(one.signal)] += 1
+    for one in told:
+        root = family.root(one.signal)
+        for above in family.ancestors(one.signal):
+            _fill_from(one, above)
+        if one.draft["event.name"] != "llm.request" or one.draft["retry.evidence"] != "none":
+            continue
+        below = [s for s in resent.get(root, ()) if one.signal in family.ancestors(s)]
+        if below:
+            count = max(s.attributes["http.request.resend_count"] for s in below)
+            one.draft |= {"http.request.resend_count": count, "retry.evidence": "observed"}
+        elif calls[root] == 1 and (tries := attempts.get(root)):
+            one.draft |= {
+                "http.request.resend_count": len(tries) - 1,
+                "retry.evidence": "observed",
+            }
+
+
+def _is_resent(signal: Signal) -> bool:
+    return isinstance(signal.attributes.get("http.request.resend_count"), int)
+
+
+def _is_attempt(signal: Signal) -> bool:
+    """A gateway's span for one attempt: a model and an owner, and nothing that tells of a call."""
+    has = signal.attributes
+    return (
+        "gen_ai.request.model" in has
+        and "litellm.api_key.hash" in has
+        and not any(name in has for name in _NOT_AN_ATTEMPT)
+    )
+
+
+_NOT_AN_ATTEMPT = (
+    "gen_ai.operation.name",
+    "code.function.name",
+    "http.route",
+    "http.request.method",
+    "mcp.method.name",
+    "litellm.call_id",
+)
+
+
+_OF_A_REFUSED_KEY = (
+    ("api_key.id", "litellm.api_key.hash"),
+    ("gen_ai.request.model", "gen_ai.request.model"),
+)
+
+
+def _fill_from(one: Told, above: Signal) -> None:
+    if not _same_process(one.signal.resource, above.resource):
+        return
+    for field in ("user_agent.original", "client.address"):
+        value = above.attributes.get(field)
+        if above.role == SERVER and isinstance(value, str) and not one.draft.get(field):
+            one.draft[field] = value
+            if field == "client.address":
+                one.draft["client.address.quality"] = "xff_unverified"
+    if one.draft["event.name"] == "llm.auth_failure":
+        for field, name in _OF_A_REFUSED_KEY:
+            one.draft[field] = one.draft.get(field) or above.attributes.get(name)
+
+
+def _same_process(a: Resource, b: Resource) -> bool:
+    return a is b or a.attributes == b.attributes

@@ -1,0 +1,92 @@
+"""Takes OpenTelemetry traces and logs, as protobuf or JSON, and keeps what tells of calls."""
+
+from collections.abc import Iterator
+
+from schemas.adapters import otlp_json, spellings
+from schemas.adapters.base import Adapted, Context, Refused, Rejected
+from schemas.adapters.collapse import Family, Told, collapse, enrich
+from schemas.adapters.draft import finish
+from schemas.adapters.genai import draft_of
+from schemas.adapters.kinds import kind_of
+from schemas.adapters.otlp_json import Item
+from schemas.adapters.read import BOM
+from schemas.adapters.signal import Signal
+
+PROVIDES = (
+    frozenset(spellings.TEXTS)
+    | frozenset(spellings.COUNTS)
+    | frozenset(
+        {
+            "event.id",
+            "event.name",
+            "timestamp",
+            "ingest.native_id",
+            "call.ids",
+            "trace_id",
+            "span_id",
+        }
+        | {"tenant.id", "tenant.id.source", "gen_ai.provider.name", "gen_ai.operation.name"}
+        | {"llm.deployment.id", "gen_ai.request.stream", "cost.usd", "cost.source", "latency_ms"}
+        | {"gen_ai.response.time_to_first_chunk", "gen_ai.response.finish_reasons", "status"}
+        | {"error.type", "error.native_type", "error.origin", "http.response.status_code"}
+        | {"http.request.resend_count", "retry.evidence", "idempotency_key.id", "client.address"}
+        | {"client.address.quality", "tool.args.hash", "tool.args.size", "tool.result.size"}
+        | {"tool.side_effect", "tool.destination.ids", "content.input.hash", "content.output.hash"}
+    )
+)
+
+
+def adapt_traces(body: bytes, context: Context) -> Adapted:
+    """Events of an export of spans."""
+    return _adapt(_items(body, logs=False), context)
+
+
+def adapt_logs(body: bytes, context: Context) -> Adapted:
+    """Events of an export of log records."""
+    return _adapt(_items(body, logs=True), context)
+
+
+def _items(body: bytes, logs: bool) -> Iterator[Item]:
+    if body.removeprefix(BOM).lstrip()[:1] in (b"{", b"[", b""):
+        return otlp_json.read(body)
+    from schemas.adapters import otlp_protobuf  # costs 0.1 s, and most commands do without
+
+    return otlp_protobuf.read(body, logs)
+
+
+def _adapt(items: Iterator[Item], context: Context) -> Adapted:
+    rejections: list[Rejected] = []
+    signals: list[Signal] = []
+    told: list[Told] = []
+    raw = {}
+    count = 0
+    for index, (signal, written) in enumerate(items):
+        count = index + 1
+        if isinstance(signal, Refused):
+            rejections.append(Rejected(signal.field, signal.reason, written(), index))
+            continue
+        signals.append(signal)
+        try:
+            if (name := kind_of(signal)) is not None:
+                told.append(Told(signal, draft_of(signal, name, context), index))
+                raw[index] = written
+        except Refused as error:
+            rejections.append(Rejected(error.field, error.reason, written(), index))
+        except (RecursionError, ValueError, TypeError, OverflowError) as error:
+            # A shape nobody foresaw must not cost its neighbours.
+            reason = f"not understood ({type(error).__name__})"
+            rejections.append(Rejected("", reason, written(), index))
+    family = Family(signals)
+    calls = collapse(told, family)
+    enrich(calls, family)
+    events: list[bytes] = []
+    for call in calls:
+        try:
+            events.append(finish(call.draft, context))
+        except (Refused, RecursionError, ValueError, TypeError, OverflowError) as error:
+            refused = error if isinstance(error, Refused) else Refused("", type(error).__name__)
+            rejections.append(
+                Rejected(refused.field, refused.reason, raw[call.index](), call.index)
+            )
+    rejections.sort(key=lambda rejected: rejected.index)
+    return Adapted(events, rejections, max(0, count - len(events) - len(rejections)))
