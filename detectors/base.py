@@ -56,6 +56,8 @@ class Channel:
             is then the total that this key's own habit passes `share * alert_budget` times a
             month.
         mature: closed windows a key must have before this channel looks at it.
+        young: look only at keys that have fewer closed windows than this; 0 looks at all.
+        like: the learned feature whose habit gives the limit, if it is not the watched one.
     """
 
     window: str
@@ -63,6 +65,8 @@ class Channel:
     above: int
     share: float | None = None
     mature: int = 0
+    young: int = 0
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

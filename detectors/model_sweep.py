@@ -5,6 +5,7 @@ from schemas.finding import About, Severity
 
 NEW_MODELS = 1  # models new to a key within an hour that are still honest: a migration has one
 LEARNED_HOURS = 3  # active hours before "new" means anything
+YOUNG_MODELS = 3  # different models in one hour of a key that has no past
 
 
 class ModelSweep(Detector):
@@ -40,7 +41,10 @@ class ModelSweep(Detector):
         needs=("api_key.id", "gen_ai.request.model"),
     )
 
-    channels = (Channel("credential/1h", "new_models", above=NEW_MODELS, mature=LEARNED_HOURS),)
+    channels = (
+        Channel("credential/1h", "new_models", above=NEW_MODELS, mature=LEARNED_HOURS),
+        Channel("credential/1h", "new_models", above=YOUNG_MODELS, young=LEARNED_HOURS),
+    )
 
     def judge(self, window: Window) -> Verdict | None:
         models = window.totals["new_models"]

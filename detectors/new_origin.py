@@ -7,8 +7,9 @@ from schemas.finding import About, Severity
 
 ODD_CALLS = 3  # calls from a new address with a new model or client that are still honest
 NEW_ADDRESSES = 2  # in an hour; a key that roams learns a higher limit
-SHARE = 0.15  # part of the alert budget
-LEARNED_HOURS = 12
+SHARE = 0.3  # part of the alert budget
+LEARNED_HOURS = 6
+YOUNG_ADDRESSES = 5  # in one hour of a key that has no past
 
 
 class NewOrigin(Detector):

@@ -8,8 +8,10 @@ WITH_STRANGER = 0.4  # and for volume from an address new to the key
 LEAST_TOKENS = 200_000  # in a window; below this no volume is worth waking anyone
 LEAST_NANOUSD = 1_000_000_000
 LEAST_STRANGER_TOKENS = 100_000
-ACTIVE_5M = 24  # closed windows before a key's own volume is judged
-ACTIVE_1H = 12
+ACTIVE_5M = 12  # closed windows before a key's own volume is judged
+ACTIVE_1H = 6
+YOUNG_NANOUSD = 10_000_000_000  # in five minutes, for a key that has no habit yet
+YOUNG_TOKENS = 5_000_000
 
 
 class StolenKeySpend(Detector):
@@ -49,6 +51,16 @@ class StolenKeySpend(Detector):
     channels = (
         Channel("credential/5m", "tokens", LEAST_TOKENS, share=ALONE, mature=ACTIVE_5M),
         Channel("credential/5m", "nanousd", LEAST_NANOUSD, share=ALONE, mature=ACTIVE_5M),
+        Channel(
+            "credential/5m",
+            "stranger_tokens",
+            LEAST_STRANGER_TOKENS,
+            share=WITH_STRANGER,
+            mature=ACTIVE_5M,
+            like="tokens",
+        ),
+        Channel("credential/5m", "tokens", YOUNG_TOKENS, young=ACTIVE_5M),
+        Channel("credential/5m", "nanousd", YOUNG_NANOUSD, young=ACTIVE_5M),
         Channel("credential/1h", "tokens", LEAST_TOKENS, share=ALONE, mature=ACTIVE_1H),
         Channel("credential/1h", "nanousd", LEAST_NANOUSD, share=ALONE, mature=ACTIVE_1H),
     )

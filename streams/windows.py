@@ -107,8 +107,9 @@ class Windows:
 
     @staticmethod
     def _place(names: tuple[str, ...], channel: Channel) -> int:
-        learned = channel.share is not None and channel.feature in names
-        return names.index(channel.feature) if learned else -1
+        feature = channel.like or channel.feature
+        learned = channel.share is not None and feature in names
+        return names.index(feature) if learned else -1
 
     def _allocate(self, cells: int) -> None:
         """Room for open windows; closed ones are used again."""
@@ -264,6 +265,8 @@ class Windows:
                 age = (windows - self.habits.first[keys] - 1) * self.habits.months_per_window
                 limit = np.maximum(limit, rare_count(counts[:, place], age, share, self.spec))
             limit[mature < channel.mature] = NO_LIMIT
+            if channel.young:
+                limit[mature >= channel.young] = NO_LIMIT
             self.base[cells, number] = limit
             self.limit[cells, number] = limit
         if self.alarms.keys:
