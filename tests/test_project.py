@@ -1,13 +1,17 @@
 """The promises of the project itself: names, locks, extras and a quick first answer."""
 
+import doctest
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from detectors import CATALOG
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -87,3 +91,30 @@ def test_the_command_line_explains_itself_without_loading_the_heavy_libraries() 
     )
 
     assert "LOADED" == done.stdout.splitlines()[-1].strip()
+
+
+def _code(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.S)
+
+
+def test_the_detector_that_contributing_shows_does_what_its_test_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    detector, test = _code("CONTRIBUTING.md")
+    shown: dict[str, Any] = {"__name__": "detectors.refused_burst"}
+    exec(detector, shown)  # noqa: S102  (our own page)
+    monkeypatch.setattr("streams.pipeline.CATALOG", (*CATALOG, shown["RefusedBurst"]))
+
+    tests: dict[str, Any] = {"__name__": "test_refused_burst"}
+    exec(test, tests)  # noqa: S102
+    ran = [name for name, run in tests.items() if name.startswith("test_") and run() is None]
+
+    assert 2 == len(ran)
+    assert 0 == _failures(shown["RefusedBurst"], shown)
+
+
+def _failures(thing: Any, names: dict[str, Any]) -> int:
+    """How many examples of a docstring do not give what they say."""
+    runner = doctest.DocTestRunner(verbose=False)
+    [examples] = doctest.DocTestFinder(recurse=False).find(thing, "shown", globs=names)
+    return runner.run(examples).failed
