@@ -10,9 +10,11 @@ from pydantic.fields import FieldInfo
 from streams.settings import Settings, TokenSettings
 
 WIDTH = 96
+PLACEHOLDER = "..."  # stands for what has no default
 _INTRO = (
     "Tripmeter's configuration. Every line is a comment that shows a default: take away the"
-    " leading # of what you want to change. `tripmeter check` says whether it can be used."
+    ' leading # of what you want to change; "..." stands for what has no default.'
+    " `tripmeter check` says whether it can be used."
 )
 
 
@@ -28,7 +30,7 @@ def template() -> str:
     parts.append(_table("core", core_model(), skip=("modes",)))
     modes = "\n".join(f'#{name} = "active"' for name in detector_names())
     parts.append(
-        _comment("Modes: active, monitor (stored, never delivered) or off.")
+        _comment("Modes: active, monitor (delivered only where `monitor = true`) or off.")
         + "\n#[detectors]\n"
         + modes
     )
@@ -68,8 +70,8 @@ def _keys(
             continue
         if info.description:
             lines.append(_comment(info.description))
-        default = None if info.is_required() else _default(info)
-        lines.append(f"#{name} = {toml(default)}")
+        default = PLACEHOLDER if info.is_required() else _default(info)
+        lines.append(f"#{name} = {toml(PLACEHOLDER if default is None else default)}")
     return "\n".join(lines)
 
 
@@ -91,8 +93,6 @@ def toml(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case None:
-            return '""'
         case str():
             return json.dumps(value)
         case dict():

@@ -17,13 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints a summary; every problem goes to standard error with exit code 78."""
     from streams import tokens
-    from streams.configuration import load
+    from streams.configuration import DEFAULT_FILE, load
     from streams.wiring import EXTRAS, core_settings, missing_secrets
 
     settings = load(arguments.file, (*EXTRAS, missing_secrets))
     tokens.load(arguments.data, settings)
     core = core_settings(settings)
-    print(f"{arguments.file or 'configuration'}: fine")
+    default = DEFAULT_FILE if DEFAULT_FILE.is_file() else "built-in defaults"
+    print(f"{arguments.file or default}: fine")
     print(f"  listens on    {settings.server.listen}")
     print(f"  alert budget  {core.alert_budget} false alerts per key-month")
     changed = ", ".join(f"{name} {mode}" for name, mode in sorted(settings.detectors.items()))
