@@ -186,7 +186,9 @@ def report(
         f"ms a block: p50 {percentile(took, 0.5):.2f}  p99 {percentile(took, 0.99):.2f}  {slowest}"
     )
     stats = pipeline.stats
-    print(f"closes/event {stats.closed_windows / n:.4f}  lane visits/event {stats.lane_visits / n:.3f}")
+    print(
+        f"closes/event {stats.closed_windows / n:.4f}  lane visits/event {stats.lane_visits / n:.3f}"
+    )
     by: dict[str, int] = {}
     for finding in findings:
         by[finding.detector] = by.get(finding.detector, 0) + 1
