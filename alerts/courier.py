@@ -64,8 +64,9 @@ class Courier:
         """
         try:
             return self._step(outbox)
-        except sqlite3.Error as error:
-            log.error("outbox: %s; trying again", scrub(str(error), MAX_ERROR))
+        except Exception as error:  # a thread that ends would be silence
+            what = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+            log.error("outbox of %s: %s; trying again", self.name, scrub(what, MAX_ERROR))
             return RECORD_RETRY_S
 
     def _step(self, outbox: Outbox) -> float | None:
@@ -143,12 +144,12 @@ class Courier:
         if operator and not self._held:
             reason = scrub(reason, MAX_ERROR)
             log.error("%s is on hold: %s", self.name, reason)
-            self._tell(lambda: self._on_fault(self.name, reason))
-            self._record(lambda: outbox.hold(self.name, self._wall(), reason))
-            self._held = True
+            if self._tell(lambda: self._on_fault(self.name, reason)):
+                self._record(lambda: outbox.hold(self.name, self._wall(), reason))
+                self._held = True
         elif self._failures == 1:
             log.warning("%s: %s; trying again", self.name, scrub(reason, MAX_ERROR))
-        held = bool(self._held)
+        held = operator or bool(self._held)
         self._record(lambda: outbox.postpone(rows, self._wall() + delay, reason, held=held))
         raise _Paused(delay)
 
@@ -170,11 +171,13 @@ class Courier:
                 if self._pause(RECORD_RETRY_S):
                     raise
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _tell(self, call: Callable[[], None]) -> bool:
         try:
             call()
         except Exception as error:
             log.error("%s: %s while telling the operator", self.name, type(error).__name__)
+            return False
+        return True
 
 
 class _Paused(Exception):

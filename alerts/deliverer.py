@@ -2,6 +2,7 @@
 
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -90,10 +91,18 @@ class Deliverer:
         return tuple(self._wake)
 
     def start(self) -> None:
-        """Begins with whatever is in the outbox."""
+        """Begins with whatever is in the outbox.
+
+        Raises:
+            sqlite3.Error: the database cannot be opened.
+        """
         for courier in self._couriers:
+            connection = connect(self._database)
             thread = threading.Thread(
-                target=self._run, args=(courier,), name=f"deliver-{courier.name}", daemon=True
+                target=self._run,
+                args=(courier, connection),
+                name=f"deliver-{courier.name}",
+                daemon=True,
             )
             self._threads.append(thread)
             thread.start()
@@ -139,8 +148,7 @@ class Deliverer:
             for name, now in self.status().items()
         }
 
-    def _run(self, courier: Courier) -> None:
-        connection = connect(self._database)
+    def _run(self, courier: Courier, connection: sqlite3.Connection) -> None:
         woken = self._wake[courier.name]
         try:
             outbox = Outbox(connection)
@@ -151,12 +159,12 @@ class Deliverer:
                     continue
                 if self._stopping.is_set():
                     break
-                self._sleep(woken, IDLE_S if delay is None else delay, woken_by_rows=delay is None)
+                if delay is None:
+                    woken.wait(IDLE_S)
+                else:  # new rows do not shorten a pause
+                    self._stopping.wait(delay)
         finally:
             connection.close()
-
-    def _sleep(self, woken: threading.Event, seconds: float, *, woken_by_rows: bool) -> None:
-        (woken if woken_by_rows else self._stopping).wait(seconds)
 
 
 def status(database: Path, destinations: Sequence[str] = ()) -> dict[str, Status]:

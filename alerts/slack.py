@@ -6,6 +6,7 @@ same one after a crash, edits that message instead of posting another.
 
 import http.client
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -162,17 +163,18 @@ class SlackSink:
         response: Any = error.response
         status = getattr(response, "status_code", None)
         data = getattr(response, "data", response)
-        code = data.get("error") if isinstance(data, dict) else None
+        said = data.get("error") if isinstance(data, dict) else None
+        code = said if isinstance(said, str) and _CODE.fullmatch(said) else None
         if editing and code in GONE:
             return
         now = datetime.fromtimestamp(self._wall(), UTC)
         asked = asked_to_wait(_retry_after(getattr(response, "headers", None)), now)
-        reason = f"Slack: {code}" if isinstance(code, str) else f"Slack: HTTP {status}"
+        reason = f"Slack: {code}" if code else f"Slack: HTTP {status}"
         if code in PASSES or status == 429 or (isinstance(status, int) and status >= 500):
             raise RetryLater(reason, asked)
         if code in REFUSED or status == 413:
             raise Rejected(reason)
-        if not isinstance(code, str) and status in (None, 200):
+        if code is None and status in (None, 200):
             raise RetryLater("Slack: an answer that is not JSON", asked)
         # a token, a scope, a channel, or something new: nothing that time alone will mend
         raise RetryLater(f"{reason}; check token, scopes and channel", asked, operator=True)
@@ -184,6 +186,7 @@ class _Place(NamedTuple):
     revision: int
 
 
+_CODE = re.compile("[a-z0-9_]{1,64}")
 _ONLY_WHEN_POSTING = ("mrkdwn", "unfurl_links", "unfurl_media")
 
 

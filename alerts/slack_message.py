@@ -41,7 +41,7 @@ _LISTED = (
     ("tool_name", "Tool"),
     ("resource_id", "Resource"),
 )
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"}
 
 
 def to_message(finding: Finding) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def headline(finding: Finding) -> str:
     tenant = "" if finding.tenant is None else f" ({finding.tenant})"
     trial = "" if finding.mode == "active" else "[monitor] "
     line = f"{trial}{finding.severity.value.upper()}: {finding.title}{tenant}"
-    return escape(line, MAX_HEADLINE)
+    return words(line, MAX_HEADLINE)
 
 
 def escape(text: str, limit: int) -> str:
@@ -90,9 +90,18 @@ def escape(text: str, limit: int) -> str:
     return "".join(parts)
 
 
+def words(text: str, limit: int) -> str:
+    """Plain text in which no address is a link.
+
+    >>> words("see https://evil.example", 40)
+    'see https[:]//evil.example'
+    """
+    return escape(text.replace("://", "[:]//"), limit)
+
+
 def code(text: str, limit: int = MAX_VALUE) -> str:
     """Text as code: nothing in it can end the code or begin markup."""
-    return f"`{escape(text.replace('`', 'ˋ').strip() or '-', limit)}`"
+    return f"`{escape(text.strip() or '-', limit)}`"
 
 
 def _blocks(finding: Finding) -> list[dict[str, Any]]:
@@ -100,13 +109,13 @@ def _blocks(finding: Finding) -> list[dict[str, Any]]:
         {
             "type": "section",
             "block_id": "what",
-            "text": _plain(escape(finding.summary, MAX_SUMMARY)),
+            "text": _plain(words(finding.summary, MAX_SUMMARY)),
         },
         {"type": "section", "block_id": "facts", "fields": _fields(finding)},
     ]
     if finding.runbook:
         steps = [
-            f"{number}. {escape(step, MAX_STEP)}"
+            f"{number}. {words(step, MAX_STEP)}"
             for number, step in enumerate(finding.runbook[:MAX_STEPS], 1)
         ]
         text = "\n".join(("What to do", *steps))
@@ -123,9 +132,9 @@ def _fields(finding: Finding) -> list[dict[str, Any]]:
         facts.append(("Tenant", code(finding.tenant)))
     facts.append(("Since", f"{_instant(finding.since)}{_lasted(finding)}"))
     if finding.cost_usd is not None:
-        facts.append(("Estimated cost so far", f"${finding.cost_usd:,.2f}"))
+        facts.append(("Estimated cost so far", f"${_money(finding.cost_usd)}"))
     compared = [
-        (each.feature, f"{each.seen:,.6g}, usually {each.usual:,.6g}")
+        (each.feature, f"{_amount(each.seen)}, usually {_amount(each.usual)}")
         for each in comparisons(finding)
     ]
     facts += [("Seen", code(f"{feature}: {text}")) for feature, text in compared[:1]]
@@ -145,10 +154,18 @@ def _notes(finding: Finding) -> list[str]:
     state = "" if finding.final else ", still going on"
     notes = [f"{finding.detector} · {finding.id} revision {finding.revision}{state}"]
     if finding.probability is not None:
-        notes.append(f"by chance: {finding.probability:.2g} times a month under the usual habit")
+        notes.append(f"chance of this under its own habit: {finding.probability:.2g} a month")
     if techniques := ", ".join(f"{each.framework} {each.id}" for each in finding.techniques):
         notes.append(techniques)
-    return [escape(note, MAX_NOTE) for note in notes]
+    return [words(note, MAX_NOTE) for note in notes]
+
+
+def _money(dollars: float) -> str:
+    return f"{dollars:,.2f}" if abs(dollars) < 1e12 else f"{dollars:.3g}"
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def _instant(time: datetime) -> str:

@@ -51,6 +51,13 @@ def soon(true: Callable[[], bool]) -> bool:
     return true()
 
 
+def hanging(release: threading.Event) -> Callable[[Sequence[Delivery]], None]:
+    def behave(deliveries: Sequence[Delivery]) -> None:
+        release.wait(10)
+
+    return behave
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return new_database(tmp_path)[0]
@@ -71,7 +78,7 @@ def test_what_is_queued_at_the_start_and_later_is_delivered(database: Path) -> N
 
 def test_a_slow_destination_does_not_delay_another(database: Path) -> None:
     release = threading.Event()
-    slow = FakeSink("slow", lambda deliveries: release.wait(10) and None)
+    slow = FakeSink("slow", hanging(release))
     quick = FakeSink("quick")
     queue(database, "a", "b", to=("slow", "quick"))
     deliverer = Deliverer(database, [slow, quick])
@@ -113,7 +120,7 @@ def test_stopping_waits_for_no_pause(database: Path) -> None:
 def test_a_destination_that_hangs_does_not_hang_the_stop(database: Path) -> None:
     release = threading.Event()
     queue(database, "a")
-    sink = FakeSink("siem", lambda deliveries: release.wait(10) and None)
+    sink = FakeSink("siem", hanging(release))
     deliverer = Deliverer(database, [sink])
     deliverer.start()
     soon(lambda: len(sink.tries) == 1)

@@ -61,6 +61,7 @@ def outcome(splunk: Receiver, answer: Answer) -> RetryLater | Rejected:
     splunk.answers = [answer]
     with pytest.raises((RetryLater, Rejected)) as caught:
         sink(splunk).send(deliveries(finding()))
+    assert isinstance(caught.value, RetryLater | Rejected)
     return caught.value
 
 
