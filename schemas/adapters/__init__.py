@@ -2,6 +2,8 @@
 
 from schemas.adapters import canonical, litellm, otlp
 from schemas.adapters.base import MAX_BODY_BYTES, Adapted, Adapter, Context, Refused, Rejected
+from schemas.adapters.cut import chunks
+from schemas.adapters.detect import UnknownFormat, detect
 
 __all__ = [
     "FORMATS",
@@ -11,7 +13,10 @@ __all__ = [
     "Context",
     "Refused",
     "Rejected",
+    "UnknownFormat",
     "adapt",
+    "chunks",
+    "detect",
 ]
 
 FORMATS: dict[str, Adapter] = {

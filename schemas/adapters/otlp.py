@@ -11,6 +11,7 @@ from schemas.adapters.kinds import kind_of
 from schemas.adapters.otlp_json import Item
 from schemas.adapters.read import BOM
 from schemas.adapters.signal import Signal
+from schemas.adapters.wire import is_text
 
 PROVIDES = (
     frozenset(spellings.TEXTS)
@@ -47,7 +48,7 @@ def adapt_logs(body: bytes, context: Context) -> Adapted:
 
 
 def _items(body: bytes, logs: bool) -> Iterator[Item]:
-    if body.removeprefix(BOM).lstrip()[:1] in (b"{", b"[", b""):
+    if is_text(body.removeprefix(BOM)):
         return otlp_json.read(body)
     from schemas.adapters import otlp_protobuf  # costs 0.1 s, and most commands do without
 

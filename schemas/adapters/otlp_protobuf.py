@@ -18,42 +18,31 @@ from schemas.adapters.signal import (
     Resource,
     Signal,
 )
-
-LENGTH = 2  # wire type of what has a length: messages, texts, bytes
+from schemas.adapters.wire import parts
 
 
 def read(body: bytes, logs: bool) -> Iterator[Item]:
     """Every span (or log record) of an export request, or why it cannot be read."""
-    for group in _parts(body, 1):
+    for group in parts(body, 1):
         if isinstance(group, Refused):
             yield group, _same(body)
             continue
         yield from _group(group, logs)
 
 
-def holds_logs(body: bytes) -> bool:
-    """Whether an export request holds log records: a span begins with its id, a log with a time."""
-    for group in _parts(body, 1):
-        for scope in _parts(group, 2) if isinstance(group, bytes) else ():
-            for item in _parts(scope, 2) if isinstance(scope, bytes) else ():
-                if isinstance(item, bytes) and item:
-                    return item[0] & 7 != LENGTH
-    return False
-
-
 def _group(group: bytes, logs: bool) -> Iterator[Item]:
     resource = Resource()
-    for part in _parts(group, 1):
+    for part in parts(group, 1):
         try:
             proto = ProtoResource.FromString(part) if isinstance(part, bytes) else None
             resource = Resource(_attributes(proto.attributes) if proto else {})
         except (DecodeError, Refused):
             yield Refused("resource", "not valid protobuf"), _same(group)
-    for scope in _parts(group, 2):
+    for scope in parts(group, 2):
         if isinstance(scope, Refused):
             yield scope, _same(group)
             continue
-        for item in _parts(scope, 2):
+        for item in parts(scope, 2):
             if isinstance(item, Refused):
                 yield item, _same(scope)
             else:
@@ -124,51 +113,6 @@ def _value(value: Any, levels: int) -> Any:
             return value.bytes_value.hex()
         case kind:
             return getattr(value, kind)
-
-
-def _parts(data: bytes, number: int) -> Iterator[bytes | Refused]:
-    """The length-delimited fields of one number; the rest of broken data is one refusal."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        if at < 0 or tag >> 3 == 0:
-            yield Refused("", "not valid protobuf")
-            return
-        start, end = _field(data, at, tag & 7)
-        if end < 0 or end > len(data):
-            yield Refused("", "not valid protobuf")
-            return
-        if tag >> 3 == number and tag & 7 == LENGTH:
-            yield data[start:end]
-        at = end
-
-
-def _field(data: bytes, at: int, wire_type: int) -> tuple[int, int]:
-    """Where the content of a field begins and ends; -1 if it is broken."""
-    match wire_type:
-        case 0:
-            return at, _varint(data, at)[1]
-        case 1:
-            return at, at + 8
-        case 2:
-            length, start = _varint(data, at)
-            return start, start + length if start >= 0 else -1
-        case 5:
-            return at, at + 4
-    return at, -1
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            return 0, -1
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    return 0, -1
 
 
 def _same(raw: bytes) -> Callable[[], bytes]:
