@@ -35,6 +35,7 @@ MAX_ERRORS_TOLD = 10  # of one request
 EMPTY_BYTES = 1000  # longest body that may say "no records"
 BODY_TIMEOUT_S = 60.0
 RETRY_AFTER_S = 5
+COMPLAIN_EVERY_S = 10.0  # a full disk is one line a while, not one a request
 FORMATS = {
     "/v1/traces": "otlp-traces",
     "/v1/logs": "otlp-logs",
@@ -84,6 +85,7 @@ class Ingest:
         self._pool = ThreadPoolExecutor(self.settings.adapter_threads, "adapter")
         self._budget = Budget(self.settings.max_bytes_in_flight)
         self._mismatches = Mismatches()
+        self._complained = float("-inf")
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -150,10 +152,10 @@ class Ingest:
         try:
             outcome = await self._store(body, path, token)
         except JournalFull as error:
-            log.warning("cannot store events now: %s", error)
+            self._complain(str(error))
             return _error(path, kind, 503, "events cannot be stored now; send them again")
         except (sqlite3.Error, OSError) as error:
-            log.error("cannot store: %s", type(error).__name__)
+            self._complain(type(error).__name__)
             return _error(path, kind, 503, "events cannot be stored now; send them again")
         finally:
             self._budget.give(held)
@@ -216,6 +218,11 @@ class Ingest:
             await loop.run_in_executor(self._pool, self.quarantine.add, item)
         except (sqlite3.Error, OSError):
             log.error("a refused body could not be kept: the quarantine cannot be written")
+
+    def _complain(self, reason: str) -> None:
+        if time.monotonic() - self._complained >= COMPLAIN_EVERY_S:
+            self._complained = time.monotonic()
+            log.error("events cannot be stored and are answered with 503: %s", reason)
 
     def _count(self, token: Token, outcome: Outcome) -> None:
         self.metrics.events.labels(token.name).inc(len(outcome.lines))

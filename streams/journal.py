@@ -124,7 +124,7 @@ class Journal(JournalReader):
             )
 
     def refusing(self) -> bool:
-        """Whether an append failed within the last `REFUSAL_S` seconds."""
+        """Whether the last append failed, less than `REFUSAL_S` seconds ago."""
         return time.monotonic() - self._refused_at < REFUSAL_S
 
     def wait(self, position: int, timeout_s: float) -> None:
@@ -184,6 +184,7 @@ class Journal(JournalReader):
             self._refused_at = time.monotonic()
             group[0].done.set_exception(JournalFull(str(error)) if no_space(error) else error)
             return
+        self._refused_at = float("-inf")
         for item, positions in zip(group, ranges, strict=True):
             item.done.set_result(positions)
         self.wake()
