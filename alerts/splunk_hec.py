@@ -36,6 +36,7 @@ class SplunkHecSink:
         index, source, sourcetype, host: Splunk's metadata of every record.
         ca_file: PEM file of the CA to trust instead of the public ones.
         timeout_s: for connecting, and for the whole answer.
+        client: used instead of one made when it is needed; never follows redirects.
     """
 
     batch: ClassVar[int] = 200
@@ -52,6 +53,7 @@ class SplunkHecSink:
         host: str | None = None,
         ca_file: Path | None = None,
         timeout_s: float = 15.0,
+        client: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -62,7 +64,7 @@ class SplunkHecSink:
         self._timeout_s = timeout_s
         self._clock = clock
         self._wall = wall
-        self._client: httpx.Client | None = None
+        self._client = client
         named = {"index": index, "source": source, "sourcetype": sourcetype, "host": host}
         self._names = {key: value for key, value in named.items() if value is not None}
 
@@ -95,7 +97,9 @@ class SplunkHecSink:
         if self._client is None:
             self._client = self._connect()
         deadline = self._clock() + self._timeout_s
-        with self._client.stream("POST", self._url, headers=headers, content=body) as response:
+        with self._client.stream(
+            "POST", self._url, headers=headers, content=body, timeout=self._timeout_s
+        ) as response:
             answer = b""
             for part in response.iter_bytes():
                 answer += part
@@ -111,7 +115,7 @@ class SplunkHecSink:
         except OSError as error:
             reason = f"ca_file: {self._ca_file}: {error.strerror or 'is not a PEM file'}"
             raise RetryLater(reason, operator=True) from None
-        return httpx.Client(verify=context, timeout=self._timeout_s, follow_redirects=False)
+        return httpx.Client(verify=context, follow_redirects=False)
 
 
 def to_hec(deliveries: Sequence[Delivery], names: dict[str, str]) -> bytes:

@@ -95,9 +95,8 @@ def test_escapes_are_never_torn() -> None:
     assert ["&lt;", "&lt;…", "&lt;&lt;"] == [escape("<", 5), escape("<<", 8), escape("<<", 9)]
 
 
-@pytest.mark.parametrize("limit", range(1, 60))
-def test_an_escaped_text_is_never_longer_than_asked(limit: int) -> None:
-    assert len(escape(HOSTILE * 3, limit)) <= limit
+def test_an_escaped_text_is_never_longer_than_asked() -> None:
+    assert [] == [limit for limit in range(1, 300) if len(escape(HOSTILE * 3, limit)) > limit]
 
 
 def test_code_cannot_be_ended_from_inside() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from alerts.base import Rejected, RetryLater
@@ -38,8 +39,12 @@ def splunk() -> Iterator[Receiver]:
         yield receiver
 
 
+CLIENT = httpx.Client()  # one for all tests: making one reads every certificate of the system
+
+
 def sink(splunk: Receiver, **options: Any) -> SplunkHecSink:
-    return SplunkHecSink("siem", splunk.url, lambda: TOKEN, **{"timeout_s": 5.0, **options})
+    given = {"timeout_s": 5.0, "client": CLIENT, **options}
+    return SplunkHecSink("siem", splunk.url, lambda: TOKEN, **given)
 
 
 def records(request: Request) -> list[dict[str, Any]]:
@@ -168,7 +173,7 @@ def test_a_server_that_does_not_speak_tls_gets_no_token(splunk: Receiver) -> Non
 
 def test_a_wrong_ca_file_needs_an_operator(splunk: Receiver, tmp_path: Path) -> None:
     with pytest.raises(RetryLater, match="ca_file") as caught:
-        sink(splunk, ca_file=tmp_path / "no.pem").send(deliveries(finding()))
+        sink(splunk, ca_file=tmp_path / "no.pem", client=None).send(deliveries(finding()))
     assert caught.value.operator
 
 
@@ -194,7 +199,7 @@ class Line:
         self.told: list[str] = []
         self.token = TOKEN
         self.courier = Courier(
-            SplunkHecSink("siem", splunk.url, lambda: self.token),
+            SplunkHecSink("siem", splunk.url, lambda: self.token, client=CLIENT),
             retry=Retry(),
             on_fault=lambda name, reason: self.told.append(reason),
             on_recovered=lambda name: self.told.append("works"),
