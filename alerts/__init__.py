@@ -2,7 +2,8 @@
 
 - `base`: what the author of a sink has to know
 - `outbox`, `courier`, `retry`, `deliverer`: rows, one destination, its pauses, all destinations
-- `destinations`, `secret`: what the configuration says
+- `tables`, `database`: where the rows are
+- `destinations`, `destination_settings`, `secret`: what the configuration says
 - `ocsf`, `slack_message`: findings for machines and for people; `evidence`, `text` help them
 - `file`, `splunk_hec`, `slack`: the sinks; `network`, `memory` help them
 """

@@ -15,6 +15,7 @@ from alerts.ocsf import to_ocsf
 
 MAX_LINE = 8 * 2**20  # bytes; an end without a newline longer than this is not ours
 
+_START = b'{"activity_id":'  # of every line
 _PASSES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EINTR)
 
 
@@ -98,13 +99,14 @@ class FileSink:
 
 
 def _repair(file: int) -> None:
-    """Takes away what follows the last newline."""
+    """Takes away what follows the last newline, if it is the beginning of a line of ours."""
     size = os.fstat(file).st_size
     start = max(0, size - MAX_LINE)
     tail = os.pread(file, size - start, start)
     keep = tail.rfind(b"\n") + 1
-    if keep == 0 and start > 0:
-        raise OSError(errno.EINVAL, "does not look like a file of findings")
+    torn = tail[keep:].rstrip(b"\0")  # a power cut may leave zeros
+    if (keep == 0 and start > 0) or not (torn.startswith(_START) or _START.startswith(torn)):
+        raise OSError(errno.EINVAL, "ends in something that is no finding; choose another path")
     if keep < len(tail):
         os.ftruncate(file, start + keep)
         os.fsync(file)

@@ -139,7 +139,8 @@ def _fields(finding: Finding) -> list[dict[str, Any]]:
     ]
     facts += [("Seen", code(f"{feature}: {text}")) for feature, text in compared[:1]]
     for name, label in _LISTED:
-        if label != _WHO[finding.entity.lane] and (found := values(finding, name)):
+        found = values(finding, name)
+        if found and found != [finding.entity.id]:
             facts.append((label, _listed(found)))
     return [_markdown(f"*{label}*\n{text}") for label, text in facts[:MAX_FIELDS]]
 

@@ -37,22 +37,34 @@ def test_lines_are_on_the_disk_before_they_count(
     assert path.stat().st_size == synced[-1]
 
 
-def test_a_line_torn_by_a_crash_is_taken_away(tmp_path: Path) -> None:
+TORN = [b"{", b'{"activity_id":1,"x":"\xf0', b'{"activity_id":2' + bytes(50), bytes(9)]
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_a_line_torn_by_a_crash_is_taken_away(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "findings.ndjson"
     sink = FileSink("file", path)
     send(sink, "a")
     sink.close()
-    with path.open("a") as file:
-        file.write('{"metadata": {"uid": "b#')
+    with path.open("ab") as file:
+        file.write(torn)
     send(FileSink("file", path), "b")
     assert ["a#1", "b#1"] == uids(path)
 
 
 def test_a_torn_only_line_is_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "findings.ndjson"
-    path.write_text('{"metada')
+    path.write_bytes(b'{"activity_id":1,"ac')
     send(FileSink("file", path), "a")
     assert ["a#1"] == uids(path)
+
+
+def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("first\nnot finished")
+    with pytest.raises(RetryLater, match="no finding") as caught:
+        send(FileSink("file", path), "a")
+    assert (True, "first\nnot finished") == (caught.value.operator, path.read_text())
 
 
 def test_a_rotated_file_is_made_anew(tmp_path: Path) -> None:

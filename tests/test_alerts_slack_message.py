@@ -12,7 +12,7 @@ from slack_sdk.models.blocks import Block
 from alerts.ocsf import to_ocsf
 from alerts.slack_message import COLORS, code, escape, headline, to_message
 from alerts.text import plain
-from schemas.finding import LANES, Finding, Severity
+from schemas.finding import LANES, Entity, Finding, Severity
 from tests.alerts_fakes import HOSTILE, finding, golden, hostile, rich
 
 EVERY = [finding(), rich(), rich(2, final=True), *(hostile(lane) for lane in LANES)]
@@ -105,6 +105,13 @@ def test_code_cannot_be_ended_from_inside() -> None:
 
 def test_text_that_hides_or_reorders_is_made_visible() -> None:
     assert "a�b�c�d�" == plain("a\u202eb\u200bc\x00d\u2029", 20)
+
+
+def test_an_address_is_named_once_when_it_is_what_the_finding_is_about() -> None:
+    evidence = {"events": [{"client_address": "203.0.113.9"}]}
+    about = Entity(lane="origin", id="203.0.113.9")
+    text = json.dumps(to_message(finding(entity=about, evidence=evidence)))
+    assert 1 == text.count("203.0.113.9")
 
 
 def test_severities_look_different() -> None:

@@ -21,6 +21,7 @@ from tests.alerts_fakes import (
     Clock,
     Receiver,
     Request,
+    certificate,
     deliveries,
     finding,
     golden,
@@ -169,6 +170,21 @@ def test_a_server_that_does_not_speak_tls_gets_no_token(splunk: Receiver) -> Non
     with pytest.raises(RetryLater, match="TLS") as caught:
         broken.send(deliveries(finding()))
     assert (True, []) == (caught.value.operator, splunk.requests)
+
+
+def test_a_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    _, context = certificate(tmp_path)
+    with receiving(context) as splunk:
+        with pytest.raises(RetryLater, match="TLS: self-signed certificate") as caught:
+            sink(splunk).send(deliveries(finding()))
+        assert (True, []) == (caught.value.operator, splunk.requests)
+
+
+def test_a_certificate_is_trusted_when_the_configuration_says_so(tmp_path: Path) -> None:
+    trusted, context = certificate(tmp_path)
+    with receiving(context) as splunk:
+        sink(splunk, ca_file=trusted, client=None).send(deliveries(finding()))
+        assert 1 == len(splunk.requests)
 
 
 def test_a_wrong_ca_file_needs_an_operator(splunk: Receiver, tmp_path: Path) -> None:
