@@ -46,7 +46,7 @@ def template() -> str:
 
 
 def _destinations() -> list[tuple[str, type[BaseModel]]]:
-    from alerts.destinations import FileSettings, SlackSettings, SplunkHecSettings
+    from alerts.destination_settings import FileSettings, SlackSettings, SplunkHecSettings
 
     return [("file", FileSettings), ("splunk_hec", SplunkHecSettings), ("slack", SlackSettings)]
 

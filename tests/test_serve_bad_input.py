@@ -90,7 +90,7 @@ def kept(serve: Serve) -> int:
 def test_a_bad_event_is_refused_and_kept(serve: Serve, name: str) -> None:
     before, position = kept(serve), serve.metric("tripmeter_position")
     answer = serve.post(BAD[name])
-    assert answer.status_code == 400, answer.text
+    assert 400 == answer.status_code, answer.text
     assert answer.json()["errors"][0]["reason"]
     assert kept(serve) > before
     assert serve.metric("tripmeter_position") == position
@@ -106,7 +106,7 @@ def test_a_bad_body_is_refused_and_kept_everywhere(
 ) -> None:
     before, position = kept(serve), serve.metric("tripmeter_position")
     answer = serve.post(BAD[name], path, headers={"content-type": kind})
-    assert answer.status_code == 400, answer.text
+    assert 400 == answer.status_code, answer.text
     assert kept(serve) > before
     assert serve.metric("tripmeter_position") == position
 
@@ -115,7 +115,7 @@ def test_good_events_beside_bad_ones_are_judged(serve: Serve) -> None:
     lines = [line(**{"event.id": f"mixed-{n}"}) for n in range(3)]
     before = serve.metric("tripmeter_position")
     answer = serve.post(b"\n".join([lines[0], BAD["truncated"], lines[1], BAD["NUL"], lines[2]]))
-    assert (answer.status_code, answer.json()["accepted"], answer.json()["rejected"]) == (200, 3, 2)
+    assert (200, 3, 2) == (answer.status_code, answer.json()["accepted"], answer.json()["rejected"])
     serve.drained()
     assert serve.metric("tripmeter_position") == before + 3
 
@@ -125,24 +125,24 @@ def test_an_event_of_1970_is_late_and_moves_no_clock(serve: Serve) -> None:
     serve.drained()
     before = serve.metric("tripmeter_judged_late_total")
     answer = serve.post(line(**{"event.id": "old", "timestamp": "1970-01-01T00:00:00Z"}))
-    assert answer.status_code == 200
+    assert 200 == answer.status_code
     serve.drained()
     assert serve.metric("tripmeter_judged_late_total") == before + 1
 
 
 def test_an_event_a_little_ahead_is_taken(serve: Serve) -> None:
     soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
-    assert serve.post(line(**{"event.id": "soon", "timestamp": soon})).status_code == 200
+    assert 200 == serve.post(line(**{"event.id": "soon", "timestamp": soon})).status_code
 
 
 def test_large_bodies_and_bombs_are_refused_in_bounded_memory(serve: Serve) -> None:
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = b"".join(bomb.compress(bytes(MIB)) for _ in range(128)) + bomb.flush()
-    assert serve.post(packed, headers={"content-encoding": "gzip"}).status_code == 413
-    assert serve.post(b"x" * (64 * MIB + 1)).status_code == 413
-    assert serve.post(b"x" * (4 * MIB)).status_code == 400
+    assert 413 == serve.post(packed, headers={"content-encoding": "gzip"}).status_code
+    assert 413 == serve.post(b"x" * (64 * MIB + 1)).status_code
+    assert 400 == serve.post(b"x" * (4 * MIB)).status_code
     assert peak_bytes(serve) < MEMORY_BYTES
-    assert serve.get("/readyz").status_code == 200
+    assert 200 == serve.get("/readyz").status_code
 
 
 @pytest.mark.slow
@@ -154,9 +154,9 @@ def test_bodies_of_64_mebibytes_cost_bounded_memory(serve: Serve) -> None:
             for encoding, sent in (("identity", body), ("gzip", gzip.compress(body, 1))):
                 headers = {**kind, "content-encoding": encoding}
                 answer = serve.post(sent, path, headers=headers, timeout=60)
-                assert answer.status_code == 400, (path, piece, encoding)
+                assert 400 == answer.status_code, (path, piece, encoding)
     assert peak_bytes(serve) < MEMORY_BYTES
-    assert serve.get("/readyz").status_code == 200
+    assert 200 == serve.get("/readyz").status_code
 
 
 def peak_bytes(serve: Serve) -> int:
@@ -166,9 +166,9 @@ def peak_bytes(serve: Serve) -> int:
 
 def test_a_sender_cannot_write_for_another_tenant(serve: Serve) -> None:
     answer = serve.post(line(**{"tenant.id": "birch"}), token=ACME)
-    assert answer.status_code == 403
+    assert 403 == answer.status_code
     [finding] = [json.loads(text) for *_, text in serve.findings() if b"tenant-mismatch" in text]
-    assert finding["evidence"] == {"token": "acme", "tenant": "birch"}
+    assert {"token": "acme", "tenant": "birch"} == finding["evidence"]
     delivered_within(serve, "tenant-mismatch", 5.0)
 
 
@@ -180,7 +180,7 @@ def delivered_within(serve: Serve, text: str, seconds: float) -> None:
 
 
 def test_a_wrong_token_is_told_nothing(serve: Serve) -> None:
-    assert serve.post(line(), token="wrong-wrong-wrong-wrong").status_code == 401
+    assert 401 == serve.post(line(), token="wrong-wrong-wrong-wrong").status_code
 
 
 def marked_bodies() -> list[tuple[str, str, bytes]]:
@@ -238,11 +238,11 @@ def test_no_content_is_written_anywhere(serve: Serve) -> None:
     serve.drained()
     answers.append(serve.get("/metrics").content)
     assert MARKER.encode() not in b"".join(answers)
-    assert serve.stop() == 0
+    assert 0 == serve.stop()
     written = serve.everything()
     assert MARKER.encode() not in written
     assert MARKER.encode("utf-16-le") not in written
     plain = [f for f in serve.data.iterdir() if serve.token.encode() in f.read_bytes()]
     assert [serve.data / "ingest-token"] == plain
     assert serve.token not in serve.log
-    assert os.stat(serve.data).st_mode & 0o077 == 0
+    assert 0 == os.stat(serve.data).st_mode & 0o077

@@ -71,7 +71,7 @@ def run(serve: Serve, lines: list[bytes], kills: int) -> int:
         serve.start()
     sender.finish()
     serve.drained()
-    assert serve.stop() == 0, serve.log
+    assert 0 == serve.stop(), serve.log
     return sender.repeated
 
 

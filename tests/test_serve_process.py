@@ -34,8 +34,8 @@ def test_the_life_of_an_installation(serve: Serve, capsys: pytest.CaptureFixture
     serve.start()
     token = serve.token
     assert str(serve.data / "ingest-token") in serve.log and token not in serve.log
-    assert serve.get("/healthz").status_code == 200
-    assert serve.get("/readyz").status_code == 200
+    assert 200 == serve.get("/healthz").status_code
+    assert 200 == serve.get("/readyz").status_code
 
     second = subprocess.run(
         [sys.executable, "-m", "streams.cli", "serve", "--data", str(serve.data)],
@@ -44,12 +44,12 @@ def test_the_life_of_an_installation(serve: Serve, capsys: pytest.CaptureFixture
         cwd=serve.data.parent,
         timeout=30,
     )
-    assert second.returncode == 75
+    assert 75 == second.returncode
     assert f"in use by another tripmeter serve (process {serve.pid})" in second.stderr
 
     lines = small_day(hours=(9,), clients=1)
     assert serve.post(b"\n".join(lines)).json()["accepted"] == len(lines)
-    assert serve.stop() == 0  # at once: what was accepted is still judged
+    assert 0 == serve.stop()  # at once: what was accepted is still judged
     assert f"stopped at position {len(lines)}" in serve.log
     assert {"delivered"} == {state for *_, state in serve.outbox()}
     found = serve.findings()
@@ -57,18 +57,18 @@ def test_the_life_of_an_installation(serve: Serve, capsys: pytest.CaptureFixture
 
     data = ["--data", str(serve.data)]
     id = found[0][0]
-    assert cli.main(["explain", id, *data, "--json", "--config", str(serve.config)]) == 0
+    assert 0 == cli.main(["explain", id, *data, "--json", "--config", str(serve.config)])
     told = last_json(capsys)["derivation"]
     assert isinstance(told, dict)
-    assert (told["same"], "byte for byte" in told["told"]) == (True, True)
+    assert (True, True) == (told["same"], "byte for byte" in told["told"])
 
     serve.start()
     assert serve.token == token
     assert f"restored at position {len(lines)}" in serve.log
-    assert serve.post(b"\n".join(lines)).status_code == 200  # the sender did not hear us
+    assert 200 == serve.post(b"\n".join(lines)).status_code  # the sender did not hear us
     serve.drained()
     assert serve.findings() == found
-    assert serve.stop() == 0
+    assert 0 == serve.stop()
 
 
 def test_a_full_journal_asks_to_come_back_and_recovers_by_itself(serve: Serve) -> None:
@@ -78,7 +78,7 @@ def test_a_full_journal_asks_to_come_back_and_recovers_by_itself(serve: Serve) -
     for round in range(20):
         batch = [bulky(100 * round + n) for n in range(10)]
         while (answer := serve.post(b"\n".join(batch))).status_code != 200:
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert (503, "5") == (answer.status_code, answer.headers["retry-after"])
             if not full:
                 assert "the journal or the disk is full" in serve.get("/readyz").text
             full += 1
@@ -88,7 +88,7 @@ def test_a_full_journal_asks_to_come_back_and_recovers_by_itself(serve: Serve) -
     serve.drained()
     assert serve.metric("tripmeter_position") == accepted == 200
     assert serve.metric("tripmeter_journal_bytes") <= 1048576
-    assert serve.stop() == 0
+    assert 0 == serve.stop()
 
 
 def bulky(number: int) -> bytes:
@@ -107,13 +107,13 @@ def test_what_was_refused_is_retried_after_a_correction(
     serve.config.write_text(config)
     serve.start()
     body = line(**{"event.id": "moved", "tenant.id": "birch"})
-    assert serve.post(body, token="acme-secret-0123456789").status_code == 403
+    assert 403 == serve.post(body, token="acme-secret-0123456789").status_code
     words = ["dlq", "retry", "--data", str(serve.data), "--config", str(serve.config), "--json"]
-    assert cli.main(words) == 0
-    assert last_json(capsys) == {"tried": 1, "events": 0, "left": 1}
+    assert 0 == cli.main(words)
+    assert {"tried": 1, "events": 0, "left": 1} == last_json(capsys)
     serve.config.write_text(config.replace('["acme"]', '["acme", "birch"]'))
-    assert cli.main(words) == 0
-    assert last_json(capsys) == {"tried": 1, "events": 1, "left": 0}
+    assert 0 == cli.main(words)
+    assert {"tried": 1, "events": 1, "left": 0} == last_json(capsys)
     serve.drained()  # the running process judges what another one put into the journal
-    assert serve.metric("tripmeter_position") == 1
-    assert serve.stop() == 0
+    assert 1 == serve.metric("tripmeter_position")
+    assert 0 == serve.stop()
