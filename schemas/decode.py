@@ -114,6 +114,7 @@ def decode_lines(block: bytes) -> tuple[Records, Millis]:
         msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError: if any line is bad; read
             the block line by line then.
     """
+    _require_utf8(block)
     records = _decoder.decode_lines(block)
     return records, timestamps_ms([record.timestamp for record in records])
 
@@ -125,10 +126,17 @@ def decode_line(line: bytes) -> tuple[Any, int]:
         InvalidEvent: the field and the reason, in pydantic's words, without the value.
     """
     try:
+        _require_utf8(line)
         record = _decoder.decode(line)
         return record, _slow_ms(record.timestamp)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain(line, str(error)) from None
+
+
+def _require_utf8(data: bytes) -> None:
+    """The decoder does not look into members it does not know; they must be UTF-8 all the same."""
+    if not data.isascii():
+        data.decode()
 
 
 def explain(line: bytes, fallback: str = "not an event") -> InvalidEvent:

@@ -9,11 +9,12 @@ Prompts, completions, arguments, results, e-mail addresses and raw keys have no 
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails
 
 SCHEMA_VERSION = "1.0"
 MAX_IDENTIFIER = 256  # characters
@@ -68,6 +69,8 @@ ErrorType = Literal[
     "budget_exceeded",
     "_OTHER",
 ]
+
+_members = msgspec.json.Decoder(msgspec.defstruct("Members", []))  # any members, none looked into
 
 
 class Event(BaseModel):
@@ -202,6 +205,18 @@ class Event(BaseModel):
     # fingerprints of contents, where a source has them
     content_input_hash: Identifier | None = Field(None, alias="content.input.hash")
     content_output_hash: Identifier | None = Field(None, alias="content.output.hash")
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Reads one event; JSON that has NaN or infinities anywhere is none, as for the decoder."""
+        try:
+            _members.decode(json_data)
+        except msgspec.ValidationError:
+            pass  # JSON, but no event; pydantic says why
+        except (msgspec.DecodeError, UnicodeError) as error:
+            broken = InitErrorDetails(type="json_invalid", input="", ctx={"error": str(error)})
+            raise ValidationError.from_exception_data(cls.__name__, [broken]) from None
+        return super().model_validate_json(json_data, **options)
 
     def to_json(self) -> bytes:
         """The canonical line: wire keys, unknown values left out, no newline."""

@@ -23,7 +23,14 @@ _TOOL_WORD = re.compile(r"[-/.:]|__")
 _PROVIDER_ERRORS = frozenset(
     {"rate_limit", "auth", "server_error", "invalid_request", "content_filter", "context_length"}
 )
-_KIND_OPERATIONS = {"llm": "chat", "generation": "chat", "embedding": "embeddings"}
+_KIND_OPERATIONS = {
+    "llm": "chat",
+    "generation": "chat",
+    "dogenerate": "chat",
+    "dostream": "chat",
+    "embedding": "embeddings",
+    "doembed": "embeddings",
+}
 _V1_REQUESTER = ("metadata.requester_metadata",)
 
 
@@ -113,7 +120,7 @@ def _texts(signal: Signal, context: Context) -> Draft:
         draft["mcp.resource.uri"] = re.split(r"[?#]", uri)[0]
     provider = signal.text(spellings.PROVIDER)
     operation = signal.text(spellings.OPERATION) or _KIND_OPERATIONS.get(
-        signal.text(spellings.SPAN_KIND).lower(), ""
+        signal.text((*spellings.SPAN_KIND, "ai.operationId")).lower().rpartition(".")[2], ""
     )
     session = re.search(r"'session_id': '([^']{1,256})'", signal.text(_V1_REQUESTER)[:4096])
     if session and not draft["gen_ai.conversation.id"]:
@@ -143,11 +150,12 @@ def _outcome(signal: Signal, name: str) -> Draft:
         kind = "auth"
     if name == "agent.tool_call" and kind == "_OTHER":
         kind = "tool_error"
+    wrapped = "ProxyException" in native and name == "llm.request"  # says nothing of its origin
     return draft | {
         "status": "error",
         "error.type": kind,
         "error.native_type": words.class_name(native),
-        "error.origin": _origin(name, kind),
+        "error.origin": None if wrapped else _origin(name, kind),
     }
 
 

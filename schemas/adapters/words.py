@@ -67,20 +67,20 @@ _STATUS = {
 }
 
 _ERRORS = (  # the first pattern that is found decides
-    (r"budget|insufficient_?quota|billing|spend_?limit|max_?budget", "budget_exceeded"),
-    (r"context_?(window|length)|too_?long|max_?tokens|token_?limit", "context_length"),
-    (r"content_?(policy|filter)|guardrail|moderation|safety", "content_filter"),
-    (r"rate_?limit|throttl|too_?many_?requests|resource_?exhausted|quota", "rate_limit"),
-    (r"mcptoolresult|tool_?error|toolexecution|tool_?exception", "tool_error"),
-    (r"authenticat|unauthorized|invalid_?api_?key|expired_?key|authentication", "auth"),
-    (r"permission|forbidden|access_?denied|unauthorised_?model|key_model_access", "permission"),
-    (r"not_?found|no_?such", "not_found"),
-    (r"timeout|timed_?out|deadline", "timeout"),
+    (r"budget|insufficientquota|billing|spendlimit|maxbudget", "budget_exceeded"),
+    (r"context(window|length)|toolong|maxtokens|tokenlimit", "context_length"),
+    (r"content(policy|filter)|guardrail|moderation|safety", "content_filter"),
+    (r"ratelimit|throttl|toomanyrequests|resourceexhausted|quota", "rate_limit"),
+    (r"mcptoolresult|toolerror|toolexecution|toolexception", "tool_error"),
+    (r"authenticat|unauthorized|invalidapikey|expiredkey|authentication", "auth"),
+    (r"permission|forbidden|accessdenied|unauthorisedmodel|keymodelaccess", "permission"),
+    (r"notfound|nosuch", "not_found"),
+    (r"timeout|timedout|deadline", "timeout"),
     (r"cancel", "cancelled"),
-    (r"connection|connect_?error|unreachable|network|dns", "connection"),
-    (r"bad_?request|invalid|unprocessable|unsupported|validation", "invalid_request"),
+    (r"connection|connecterror|unreachable|network|dns", "connection"),
+    (r"badrequest|invalid|unprocessable|unsupported|validation", "invalid_request"),
     (
-        r"internal_?server|server_?error|service_?unavailable|overloaded|bad_?gateway",
+        r"internalserver|servererror|serviceunavailable|overloaded|badgateway",
         "server_error",
     ),
 )
@@ -123,7 +123,7 @@ def error_type(*names: str, status: int | None = None) -> str:
         if name.isdigit() and len(name) == 3 and int(name) >= 400:
             status = int(name)
             continue
-        word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name[:256]).lower().replace("-", "_")
+        word = re.sub(r"[\W_]+", "", name[:256]).lower()
         for pattern, error in _ERROR_PATTERNS:
             if pattern.search(word):
                 return error
