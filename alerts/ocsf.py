@@ -6,6 +6,7 @@ Pure: the same finding gives the same record. All revisions of a finding share `
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
@@ -230,6 +231,7 @@ def _calls(finding: Finding) -> int | None:
     return calls if isinstance(calls, int) and 0 < calls <= MAX_INTEGER else None
 
 
+@lru_cache(maxsize=4096)  # the same few addresses come up in finding after finding
 def _is_ip(text: str) -> bool:
     try:
         ip_address(text)

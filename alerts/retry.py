@@ -27,8 +27,11 @@ class Retry:
         """Seconds until the next try after this many failures in a row (1 or more).
 
         What was asked for is never undercut (up to its cap), and spread by up to a tenth so that
-        many senders do not come back at once.
+        many senders do not come back at once. "At once" is not taken literally.
         """
-        if asked_s is not None and math.isfinite(asked_s) and asked_s >= 0:
-            return min(asked_s, self.asked_cap_s) * (1 + jitter() / 10)
-        return min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, 30)) * jitter()
+        own = min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, 30)) * jitter()
+        if asked_s is None or not math.isfinite(asked_s) or asked_s < 0:
+            return own
+        if asked_s < self.first_s:
+            return max(asked_s, own)
+        return min(asked_s, self.asked_cap_s) * (1 + jitter() / 10)

@@ -121,6 +121,17 @@ def test_a_senseless_wish_counts_as_none(post: Post, asked: float) -> None:
     assert 1.0 == post.step()
 
 
+def test_a_destination_that_always_says_at_once_is_not_hammered(post: Post) -> None:
+    post.queue("a")
+    post.sink.behave = failing(RetryLater("busy", 0.0))
+    pauses = []
+    for _ in range(4):
+        delay = post.step() or 0.0
+        pauses.append(delay)
+        post.clock.now += delay
+    assert [1, 2, 4, 8] == pauses
+
+
 def test_nobody_can_make_us_wait_for_ever(post: Post) -> None:
     post.queue("a")
     post.sink.behave = failing(RetryLater("busy", 1e9))
