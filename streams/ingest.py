@@ -178,31 +178,32 @@ class Ingest:
         return outcome
 
     def _judge_body(self, body: bytes, path: str, token: Token, observed: datetime) -> Outcome:
-        format = FORMATS[path]
-        outcome = Outcome()
         try:
-            adapted = self.adapt(body, format, token.name, observed)
+            return self._sort(body, path, token, observed)
         except Exception as error:  # a fault of ours must not lose what the sender gave us
-            log.error("adapter %s failed: %s", format, type(error).__name__)
+            log.error("adapter %s failed: %s", FORMATS[path], type(error).__name__)
             reason = f"the adapter failed ({type(error).__name__})"
-            outcome.refused = [(0, Refused(token.name, path, format, "", reason, body))]
-            return outcome
-        outcome.ignored = adapted.ignored
+            return Outcome(
+                refused=[(0, Refused(token.name, path, FORMATS[path], "", reason, body))]
+            )
+
+    def _sort(self, body: bytes, path: str, token: Token, observed: datetime) -> Outcome:
+        format = FORMATS[path]
+        adapted = self.adapt(body, format, token.name, observed)
+        ahead = timedelta(seconds=self.settings.clock_ahead_s)
+        verdict = admit(adapted.events, token, observed, ahead)
+        outcome = Outcome(lines=verdict.events, ignored=adapted.ignored)
+
+        def refuse(index: int, format: str, field: str, reason: str, raw: bytes) -> None:
+            item = Refused(token.name, f"{path}[{index}]", format, field, reason, raw)
+            outcome.refused.append((index, item))
+
         if _means_nothing(body, format, adapted):
-            item = Refused(token.name, path, format, "", "no record in it", body)
-            outcome.refused.append((0, item))
+            refuse(0, format, "", "no record in it", body)
         for bad in adapted.rejections:
-            place = f"{path}[{bad.index}]"
-            item = Refused(token.name, place, format, bad.field, bad.reason, bad.raw)
-            outcome.refused.append((bad.index, item))
-        verdict = admit(
-            adapted.events, token, observed, timedelta(seconds=self.settings.clock_ahead_s)
-        )
-        outcome.lines = verdict.events
+            refuse(bad.index, format, bad.field, bad.reason, bad.raw)
         for denied in verdict.denied:
-            place = f"{path}[{denied.index}]"
-            item = Refused(token.name, place, "canonical", denied.field, denied.reason, denied.raw)
-            outcome.refused.append((denied.index, item))
+            refuse(denied.index, "canonical", denied.field, denied.reason, denied.raw)
             if denied.tenant is not None:
                 outcome.denied += 1
                 found = self._mismatches.finding(token.name, denied.tenant, observed)

@@ -97,6 +97,7 @@ class Journal(JournalReader):
             JournalFull: they could not be stored now; the same lines may be sent again.
         """
         done: Future[range] = Future()
+        done.set_running_or_notify_cancel()  # a sender that goes away must not upset the writer
         compress = zstandard.ZstdCompressor(COMPRESSION_LEVEL, write_checksum=True).compress
         rows = [
             (len(part), compress(b"\n".join(part) + b"\n"))

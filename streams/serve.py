@@ -112,6 +112,7 @@ def _serve(
         keep=Keep(
             rollups_s=settings.store.rollups_keep_days * DAY_S,
             rollups=settings.store.max_rollups,
+            findings=settings.store.max_findings,
             anchor_every_s=settings.store.anchor_every_s,
         ),
     )

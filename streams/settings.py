@@ -92,6 +92,9 @@ class StoreSettings(_Table):
         default=30, description="event time for which closed windows are kept"
     )
     max_rollups: Annotated[int, Ge(1)] = Field(default=1_000_000, description="closed windows kept")
+    max_findings: Annotated[int, Ge(1000)] = Field(
+        default=1_000_000, description="finding revisions kept; the oldest go first"
+    )
     findings_file: str | None = Field(
         default="findings.ocsf.ndjson",
         description='OCSF file in the data directory; "" turns it off',

@@ -5,6 +5,7 @@ nothing; judging again from the last snapshot gives the same `(id, revision)` an
 """
 
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -54,6 +55,8 @@ CREATE INDEX IF NOT EXISTS rollups_by_time ON rollups (start);
 CREATE TABLE IF NOT EXISTS heartbeats (source TEXT PRIMARY KEY, time REAL, json BLOB NOT NULL);
 """
 
+log = logging.getLogger("tripmeter.store")
+
 Enqueue = Callable[[sqlite3.Connection, Sequence[Finding]], None]
 
 
@@ -71,6 +74,7 @@ class Keep:
 
     rollups_s: float = 30 * 86_400  # event time
     rollups: int = 1_000_000
+    findings: int = 1_000_000  # revisions
     anchor_every_s: float = 86_400
 
 
@@ -122,7 +126,7 @@ class Store:
             self._rollups(rollups)
             self._heartbeats(heartbeats)
             if snapshot is not None:
-                self._cap_rollups()
+                self._cap()
                 self._snapshot(snapshot)
         return new
 
@@ -169,12 +173,19 @@ class Store:
             "DELETE FROM rollups WHERE start < ?", (newest - self._keep.rollups_s,)
         )
 
-    def _cap_rollups(self) -> None:
-        count = self._connection.execute("SELECT count(*) FROM rollups").fetchone()[0]
-        self._connection.execute(
-            "DELETE FROM rollups WHERE rowid IN (SELECT rowid FROM rollups ORDER BY start LIMIT ?)",
-            (max(0, count - self._keep.rollups),),
-        )
+    def _cap(self) -> None:
+        for table, column, limit in (
+            ("rollups", "start", self._keep.rollups),
+            ("findings", "time", self._keep.findings),
+        ):
+            count = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+            if count > limit:
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE rowid IN"  # noqa: S608
+                    f" (SELECT rowid FROM {table} ORDER BY {column} LIMIT ?)",
+                    (count - limit,),
+                )
+                log.warning("%d old %s were dropped to keep %d", count - limit, table, limit)
 
     def _heartbeats(self, heartbeats: Sequence[Heartbeat]) -> None:
         for beat in heartbeats:

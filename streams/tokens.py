@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.configuration import BadConfig
+from streams.configuration import BadConfig, Problem
 from streams.settings import Settings, TokenSettings
 
 FIRST = "default"  # the token made on first run
@@ -61,36 +61,43 @@ def load(data: Path, settings: Settings, environment: Mapping[str, str] = os.env
     Raises:
         BadConfig: a secret is missing, too short, or used twice.
     """
-    by_hash: dict[str, Token] = {}
-    problems: list[str] = []
+    by_hash, problems = configured(settings, environment)
+    if problems:
+        raise BadConfig([f"{'.'.join(map(str, p.loc))}: {p.reason}; {p.remedy}" for p in problems])
     first = settings.tokens.get(FIRST, TokenSettings())
     stored = data / TOKENS_FILE
     if stored.exists() and not (first.secret_file or first.secret_env):
         for name, hashed in json.loads(stored.read_text()).items():
             by_hash[hashed] = _token(name, settings.tokens.get(name, TokenSettings()))
+    return Tokens(by_hash)
+
+
+def configured(
+    settings: Settings, environment: Mapping[str, str] = os.environ
+) -> tuple[dict[str, Token], list[Problem]]:
+    """The tokens of the configuration by hash, and what is wrong with the others."""
+    by_hash: dict[str, Token] = {}
+    problems: list[Problem] = []
     for name, wanted in settings.tokens.items():
+        loc = ("tokens", name)
         if not (wanted.secret_file or wanted.secret_env):
             if name != FIRST:
-                problems.append(f"tokens.{name}: give it a secret_file or a secret_env")
+                problems.append(Problem(loc, "has no secret", "set secret_file or secret_env"))
             continue
         try:
             secret = _secret(wanted, settings.base, environment)
         except (OSError, KeyError, UnicodeDecodeError):
             where = wanted.secret_file or wanted.secret_env
-            problems.append(f"tokens.{name}: no secret in {where}; put one there")
+            problems.append(Problem(loc, f"no secret in {where}", "put one there"))
             continue
         if not MIN_TOKEN_CHARACTERS <= len(secret) <= MAX_TOKEN_CHARACTERS:
-            problems.append(
-                f"tokens.{name}: its secret has {len(secret)} characters, at least"
-                f" {MIN_TOKEN_CHARACTERS} are needed; `openssl rand -hex 32` makes a good one"
-            )
+            reason = f"its secret has {len(secret)} characters, {MIN_TOKEN_CHARACTERS} are needed"
+            problems.append(Problem(loc, reason, "`openssl rand -hex 32` makes a good one"))
         elif digest(secret) in by_hash:
-            problems.append(f"tokens.{name}: another token has the same secret; make a new one")
+            problems.append(Problem(loc, "another token has the same secret", "make a new one"))
         else:
             by_hash[digest(secret)] = _token(name, wanted)
-    if problems:
-        raise BadConfig(problems)
-    return Tokens(by_hash)
+    return by_hash, problems
 
 
 def make_first(data: Path) -> Path | None:

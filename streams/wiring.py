@@ -91,4 +91,11 @@ def missing_secrets(settings: Settings) -> list[Problem]:
     return [Problem(fault.loc, fault.reason, fault.remedy) for fault in faults]
 
 
+def token_problems(settings: Settings) -> list[Problem]:
+    """What is wrong with the secrets of senders."""
+    from streams.tokens import configured
+
+    return configured(settings)[1]
+
+
 EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations)

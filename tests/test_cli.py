@@ -96,7 +96,7 @@ def test_what_init_shows_are_the_defaults(capsys: pytest.CaptureFixture[str]) ->
         ("[core]\nalert_budgt = 1\n", "core.alert_budgt: unknown key; did you mean 'alert_budget'"),
         ('[detectors]\nkey-prob = "off"\n', "c.toml:2: detectors.key-prob: unknown key; did you"),
         ('[destinations.x]\ntype = "smoke"\n', "c.toml:2: destinations.x.type: "),
-        ("[tokens.a]\n", "tokens.a: give it a secret_file or a secret_env"),
+        ("[tokens.a]\n", "c.toml:1: tokens.a: has no secret; set secret_file or"),
     ],
 )
 def test_check_ends_with_78_and_says_where(

@@ -117,6 +117,13 @@ def test_a_full_disk_is_an_error_of_its_own_and_passes(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_sender_that_goes_away_does_not_upset_the_others(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    assert not journal.submit("a", [b"0"]).cancel()
+    assert range(1, 2) == journal.append("a", [b"1"])
+    journal.close()
+
+
 def test_a_changed_block_is_noticed(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     journal.append("a", [b"something to compress, something to compress"])

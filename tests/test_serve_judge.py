@@ -17,7 +17,7 @@ from streams import judging
 from streams.journal import Journal
 from streams.judging import Cadence, Judge
 from streams.quarantine import Quarantine
-from streams.store import Findings, Store, parse_since
+from streams.store import Findings, Keep, Snapshot, Store, parse_since
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -197,6 +197,29 @@ def test_a_lost_journal_is_announced_and_numbers_go_on(tmp_path: Path) -> None:
         summary for _, summary in found(tmp_path)
     ]
     second.close()
+
+
+def test_new_settings_mean_judging_again_not_a_loss(tmp_path: Path) -> None:
+    first = Site(tmp_path)
+    first.journal.append("a", numbers(0, 30))
+    first.judge.start()
+    first.judge.stop()
+    before = found(tmp_path)
+    first.close()
+    again = Site(tmp_path, Counter())  # the snapshot could not be used
+    again.judge._judged = 30
+    again.judge.start()
+    again.judge.stop()
+    assert 30 == again.judge.core.position
+    assert before == found(tmp_path)
+    again.close()
+
+
+def test_the_number_of_kept_findings_is_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path, keep=Keep(findings=5))
+    store.record([finding(n, n) for n in range(9)], snapshot=Snapshot(9, b""))
+    assert {f"the sum is {n}" for n in range(4, 9)} == {text for _, text in found(tmp_path)}
+    store.close()
 
 
 def test_a_damaged_block_is_announced_and_the_rest_is_judged(tmp_path: Path) -> None:

@@ -3,12 +3,9 @@
 import argparse
 from pathlib import Path
 
-from streams.commands.shared import add_data
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`[FILE]`."""
-    add_data(parser)
     parser.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="default: tripmeter.toml"
     )
@@ -16,12 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a summary; every problem goes to standard error with exit code 78."""
-    from streams import tokens
     from streams.configuration import DEFAULT_FILE, load
-    from streams.wiring import EXTRAS, core_settings, missing_secrets
+    from streams.wiring import EXTRAS, core_settings, missing_secrets, token_problems
 
-    settings = load(arguments.file, (*EXTRAS, missing_secrets))
-    tokens.load(arguments.data, settings)
+    settings = load(arguments.file, (*EXTRAS, token_problems, missing_secrets))
     core = core_settings(settings)
     default = DEFAULT_FILE if DEFAULT_FILE.is_file() else "built-in defaults"
     print(f"{arguments.file or default}: fine")

@@ -21,11 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM; 75 when the data directory is in use, 70 when judging failed."""
     from streams.configuration import load
-    from streams.wiring import EXTRAS
+    from streams.wiring import EXTRAS, token_problems
 
     _log_to_stderr()
     overrides = {"server": {"listen": arguments.listen}} if arguments.listen else {}
-    settings = load(arguments.config, EXTRAS, overrides)  # before anything is opened
+    settings = load(
+        arguments.config, (*EXTRAS, token_problems), overrides
+    )  # before anything is opened
     from streams.serve import EXIT_BUSY, DataInUse, serve
 
     try:
