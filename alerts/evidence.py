@@ -1,5 +1,6 @@
 """Reads a finding's evidence, whatever shape a detector gave it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -10,6 +11,17 @@ from schemas.finding import MAX_FINDING_EVENTS, Finding
 MAX_COMPARISONS = 12  # features shown side by side with the habit
 
 _DOLLARS = "nanousd"
+_LABEL = re.compile("[a-z][a-z_]{0,30}")
+_SHOWN_ELSEWHERE = {
+    "feature",
+    "limit",
+    "per_key_month",
+    "seen",
+    "tool",
+    "tripped",
+    "usual_total",
+    "window",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,26 @@ def values(finding: Finding, name: str) -> list[str]:
     """The different values of one field in those events, in order."""
     found = (event.get(name) for event in events(finding))
     return list(dict.fromkeys(value for value in found if isinstance(value, str) and value))
+
+
+def decided(finding: Finding) -> list[Comparison]:
+    """The comparison that decided, where a habit did."""
+    names = (finding.evidence.get("feature"), finding.evidence.get("tripped"))
+    shown = {_in_dollars(name) for name in names if isinstance(name, str)}
+    return [each for each in comparisons(finding) if each.feature in shown]
+
+
+def details(finding: Finding) -> list[tuple[str, str]]:
+    """What else a detector names beside its counts, as label and value: names before numbers."""
+    found = [
+        (name.replace("_", " "), value if isinstance(value, str) else f"{value:,}")
+        for name, value in finding.evidence.items()
+        if name not in _SHOWN_ELSEWHERE
+        and _LABEL.fullmatch(name)
+        and (isinstance(value, str) or _number(value))
+        and value
+    ]
+    return sorted(found, key=lambda pair: pair[1][:1].isdigit())
 
 
 def comparisons(finding: Finding) -> list[Comparison]:
@@ -69,6 +101,10 @@ def _compare(name: str, seen: JsonValue, usual: Any) -> Comparison | None:
     if name != _DOLLARS:
         return Comparison(name, seen, usual, known)
     return Comparison("cost_usd", seen / 1e9, usual / 1e9, None if known is None else known / 1e9)
+
+
+def _in_dollars(name: str) -> str:
+    return "cost_usd" if name == _DOLLARS else name
 
 
 def _number(value: object) -> TypeGuard[int | float]:

@@ -8,7 +8,7 @@ mention, a link or markup; every part has its own limit, so the whole is always 
 from datetime import datetime, timedelta
 from typing import Any
 
-from alerts.evidence import comparisons, values
+from alerts.evidence import Comparison, decided, details, values
 from alerts.text import plain
 from schemas.finding import Finding, Lane, Severity
 
@@ -19,6 +19,7 @@ MAX_STEP = 400
 MAX_STEPS = 5
 MAX_FIELDS = 10  # Slack's limit for one section
 MAX_LISTED = 3  # different values of one field
+MAX_DETAILS = 3
 MAX_NOTE = 160
 
 COLORS = {
@@ -133,11 +134,8 @@ def _fields(finding: Finding) -> list[dict[str, Any]]:
     facts.append(("Since", f"{_instant(finding.since)}{_lasted(finding)}"))
     if finding.cost_usd is not None:
         facts.append(("Estimated cost so far", f"${_money(finding.cost_usd)}"))
-    compared = [
-        (each.feature, f"{_amount(each.seen)}, usually {_amount(each.usual)}")
-        for each in comparisons(finding)
-    ]
-    facts += [("Seen", code(f"{feature}: {text}")) for feature, text in compared[:1]]
+    facts += [("Seen", code(_compared(each))) for each in decided(finding)[:1]]
+    facts += [(label.capitalize(), code(text)) for label, text in details(finding)[:MAX_DETAILS]]
     for name, label in _LISTED:
         found = values(finding, name)
         if found and found != [finding.entity.id]:
@@ -159,6 +157,12 @@ def _notes(finding: Finding) -> list[str]:
     if techniques := ", ".join(f"{each.framework} {each.id}" for each in finding.techniques):
         notes.append(techniques)
     return [words(note, MAX_NOTE) for note in notes]
+
+
+def _compared(each: Comparison) -> str:
+    if each.feature == "cost_usd":
+        return f"${_money(each.seen)}, usually ${_money(each.usual)}"
+    return f"{_amount(each.seen)} {each.feature}, usually {_amount(each.usual)}"
 
 
 def _money(dollars: float) -> str:

@@ -124,6 +124,7 @@ def hostile(lane: Lane = "session") -> Finding:
         evidence={
             "events": events,
             "feature": nasty,
+            "owner": longest,
             "totals": {nasty: 1e300, **{f"{n}{nasty}": n for n in range(50)}},
             "usual": {nasty: 1e300, **{f"{n}{nasty}": {"typical": n} for n in range(50)}},
         },

@@ -47,7 +47,7 @@ def test_it_says_what_to_whom_since_when_how_bad_at_what_cost_and_what_to_do() -
         "*Key*\\n`hmac:819685611e044dc4`",
         "*Since*\\n2026-11-20 12:00:00 UTC, for 6 min",
         "*Estimated cost so far*\\n$42.00",
-        "tokens: 9,000,000, usually 12,000",
+        "*Seen*\\n`9,000,000 tokens, usually 12,000`",
         "1. Look at the newest addresses",
     ):
         assert part in text
@@ -112,6 +112,30 @@ def test_an_address_is_named_once_when_it_is_what_the_finding_is_about() -> None
     about = Entity(lane="origin", id="203.0.113.9")
     text = json.dumps(to_message(finding(entity=about, evidence=evidence)))
     assert 1 == text.count("203.0.113.9")
+
+
+def fields(each: Finding) -> list[str]:
+    return [field["text"] for field in to_message(each)["attachments"][0]["blocks"][1]["fields"]]
+
+
+def test_the_other_tenant_is_named() -> None:
+    evidence = {"refused": 3, "owner": "`globex`", "owner_known": True, "late": 0, "<b>": "x"}
+    found = fields(finding(evidence=evidence))
+    assert ["*Owner*\n`ˋglobexˋ`", "*Refused*\n`3`"] == found[-2:]
+
+
+def test_a_habit_that_did_not_decide_is_not_shown() -> None:
+    evidence = {
+        "tripped": "denied",
+        "totals": {"denied": 30, "tokens": 9},
+        "usual": {"tokens": {"typical": 10}},
+    }
+    assert [] == [text for text in fields(finding(evidence=evidence)) if "usually" in text]
+
+
+def test_spend_that_decided_is_shown_in_dollars() -> None:
+    evidence = {"tripped": "nanousd", "totals": {"nanousd": 4.2e10}, "usual": {"nanousd": 1e9}}
+    assert "*Seen*\n`$42.00, usually $1.00`" in fields(finding(evidence=evidence))
 
 
 def test_severities_look_different() -> None:
