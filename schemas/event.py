@@ -209,14 +209,13 @@ class Event(BaseModel):
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Reads one event; JSON that has NaN or infinities anywhere is none, as for the decoder."""
+        event = super().model_validate_json(json_data, **options)
         try:
             _members.decode(json_data)
-        except msgspec.ValidationError:
-            pass  # JSON, but no event; pydantic says why
         except (msgspec.DecodeError, UnicodeError) as error:
             broken = InitErrorDetails(type="json_invalid", input="", ctx={"error": str(error)})
             raise ValidationError.from_exception_data(cls.__name__, [broken]) from None
-        return super().model_validate_json(json_data, **options)
+        return event
 
     def to_json(self) -> bytes:
         """The canonical line: wire keys, unknown values left out, no newline."""

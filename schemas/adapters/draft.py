@@ -16,7 +16,7 @@ from schemas.adapters.base import Context, Refused
 from schemas.adapters.clean import clean
 from schemas.decode import EventRecord, explain
 from schemas.event import MAX_LIST, SCHEMA_VERSION, Event
-from schemas.identity import identifier
+from schemas.identity import fingerprint, identifier
 from schemas.prices import list_prices
 
 MAX_AHEAD = timedelta(minutes=5)  # an event further ahead of its arrival is refused
@@ -30,6 +30,13 @@ FINGERPRINTS = frozenset(
     | {"content.output.hash", "tool.destination.ids"}
 )
 """Fields that hold fingerprints only; anything else that arrives there is hashed."""
+
+MACHINE_IDS = frozenset(
+    {"request.id", "gen_ai.response.id", "gen_ai.tool.call.id", "gen_ai.conversation.id"}
+    | {"session.id", "mcp.session.id", "jsonrpc.request.id", "call.ids", "ingest.native_id"}
+    | {"llm.deployment.id", "gen_ai.agent.id", "enduser.id", "trace_id", "span_id"}
+)
+"""Ids that programs make and callers may choose: with a space inside they are hashed."""
 
 
 def _limit(annotation: Any, metadata: Iterable[Any] = ()) -> int | None:
@@ -146,7 +153,11 @@ def _text(name: str, value: Any, pepper: bytes, limit: int) -> str:
         value = str(value)[:64]
     if not isinstance(value, str):
         raise Refused(name, "should be text")
-    return identifier(pepper, value) if name in FINGERPRINTS else clean(pepper, value, limit)
+    if name in FINGERPRINTS:
+        return identifier(pepper, value)
+    if name in MACHINE_IDS and len(value.split(None, 1)) > 1:
+        return fingerprint(pepper, value)  # a sentence is no id, whoever sent it as one
+    return clean(pepper, value, limit)
 
 
 def _number(name: str, value: Any, whole: bool) -> int | float:

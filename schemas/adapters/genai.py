@@ -318,8 +318,6 @@ def _tool_call(signal: Signal, draft: Draft, context: Context) -> Draft:
     tool = draft["gen_ai.tool.name"]
     if not tool and signal.text(("traceloop.span.kind",)) == "tool":
         tool = signal.first(("traceloop.entity.name",))
-    if not tool and signal.text(("langfuse.observation.type", "openinference.span.kind")):
-        tool = signal.name  # these dialects have no other place for it
     mcp = draft["mcp.method.name"] or draft["mcp.server.name"]
     cost = signal.first(spellings.COST)
     found = contents.arguments(signal.first(spellings.ARGUMENTS), context)
