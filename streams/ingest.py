@@ -234,8 +234,10 @@ class Ingest:
 
 def _means_nothing(body: bytes, format: str, adapted: Adapted) -> bool:
     """Whether a body gave nothing at all and is not one of the ways to say "no records"."""
-    if adapted.events or adapted.rejections or adapted.ignored or format.startswith("otlp"):
+    if adapted.events or adapted.rejections or adapted.ignored:
         return False
+    if format.startswith("otlp"):  # a request without spans is fine, a list is no request
+        return body[:EMPTY_BYTES].lstrip().startswith(b"[")
     return len(body) > EMPTY_BYTES or b"".join(body.split()) not in (b"", b"[]")
 
 
