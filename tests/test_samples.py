@@ -11,6 +11,7 @@ from schemas.event import Event
 from schemas.samples import (
     Incident,
     Line,
+    World,
     at,
     calm,
     calm_agents,
@@ -27,6 +28,18 @@ SHAREABLE = [
 ]  # private, carrier-grade NAT, benchmarks: nobody's own address
 
 
+@pytest.fixture(scope="module")
+def first_day() -> list[Line]:
+    """All events of the first calm day, in order of arrival."""
+    return next(calm_world(0, days=1).lines())
+
+
+@pytest.fixture(scope="module")
+def demo() -> World:
+    """The demo's world; its calm events are not made."""
+    return two_weeks(0)
+
+
 def _block(lines: list[Line]) -> bytes:
     return b"\n".join(line.data for line in lines)
 
@@ -38,12 +51,12 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_gives_others() -> None:
     assert set() == set(calm(0, client, 3)) & set(calm(1, other, 3))
 
 
-def test_the_demo_stages_the_same_for_the_same_seed() -> None:
-    assert two_weeks(5).staged == two_weeks(5).staged
+def test_the_demo_stages_the_same_for_the_same_seed(demo: World) -> None:
+    assert two_weeks(0).staged == demo.staged
 
 
-def test_the_fast_decoder_reads_every_staged_event_and_its_time() -> None:
-    lines = [line for staged in two_weeks(0).staged for line in staged.lines]
+def test_the_fast_decoder_reads_every_staged_event_and_its_time(demo: World) -> None:
+    lines = [line for staged in demo.staged for line in staged.lines]
 
     records, ms = decode_lines(_block(lines))
 
@@ -59,17 +72,14 @@ def test_every_kind_of_staged_event_is_valid_for_the_full_model(seed: int) -> No
             assert line.cost_usd == (event.cost_usd or 0.0)
 
 
-def test_event_ids_are_unique_in_a_whole_day_of_the_world() -> None:
-    world = two_weeks(0)
-    ids = [line.id for line in next(world.lines())]
+def test_event_ids_are_unique_in_a_whole_day_of_the_world(first_day: list[Line]) -> None:
+    ids = [line.id for line in first_day]
 
     assert len(set(ids)) == len(ids)
 
 
-def test_events_arrive_at_most_two_seconds_out_of_order() -> None:
-    day = next(calm_world(0, days=1).lines())
-
-    ms = np.array([line.ms for line in day])
+def test_events_arrive_at_most_two_seconds_out_of_order(first_day: list[Line]) -> None:
+    ms = np.array([line.ms for line in first_day])
     behind = np.maximum.accumulate(ms) - ms
 
     assert 0 < behind.max() <= 2000
@@ -83,13 +93,14 @@ def test_the_order_of_arrival_keeps_every_event() -> None:
     assert sorted(lines) == sorted(arrived)
 
 
-def test_identities_are_fingerprints_and_addresses_belong_to_nobody() -> None:
-    day = next(calm_world(0, days=1).lines())
-    staged = [line for s in two_weeks(0).staged for line in s.lines]
-    records, _ = decode_lines(_block(day + staged))
+def test_identities_are_fingerprints_and_addresses_belong_to_nobody(
+    first_day: list[Line], demo: World
+) -> None:
+    staged = [line for s in demo.staged for line in s.lines]
+    records, _ = decode_lines(_block(first_day + staged))
 
     assert all(r.api_key_id.startswith("hmac:") and len(r.api_key_id) == 21 for r in records)
-    addresses = {ipaddress.ip_address(r.client_address) for r in records}
+    addresses = {ipaddress.ip_address(a) for a in {r.client_address for r in records}}
     assert set() == {a for a in addresses if not any(a in net for net in SHAREABLE)}
 
 
@@ -143,10 +154,8 @@ def test_calm_agents_touch_only_their_own_tenants_resources() -> None:
     assert {None, "acme"} == {r.resource_owner_tenant_id for r in records}
 
 
-def test_each_attack_and_each_look_alike_of_the_demo_comes_once() -> None:
-    world = two_weeks(0)
-
-    assert 13 == len({staged.kind for staged in world.attacks})
+def test_each_attack_and_each_look_alike_of_the_demo_comes_once(demo: World) -> None:
+    assert 13 == len({staged.kind for staged in demo.attacks})
     assert {
         "deploy-burst",
         "provider-incident",
@@ -156,13 +165,13 @@ def test_each_attack_and_each_look_alike_of_the_demo_comes_once() -> None:
         "retry-after-failure",
         "support-engineer",
         "cron-prompt",
-    } == {staged.kind for staged in world.lookalikes}
+    } == {staged.kind for staged in demo.lookalikes}
 
 
-def test_no_two_attacks_are_staged_on_one_key() -> None:
+def test_no_two_attacks_are_staged_on_one_key(demo: World) -> None:
     keys = [
         entity.id
-        for staged in two_weeks(0).attacks
+        for staged in demo.attacks
         for entity in staged.entities
         if entity.lane == "credential"
     ]
