@@ -51,6 +51,7 @@ class Habits:
         self.gap = CLUSTER_MS // spec.width_ms
         self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
             "n": ((), 0, np.int32),  # closed windows
+            "taught": ((), 0, np.int32),  # those among them that were learned
             "first": ((), 0, np.int32),  # number of the first window
             "mean": ((features,), 0.0, np.float64),  # of log1p(total)
             "square": ((features,), 0.0, np.float64),  # of log1p(total) squared
@@ -81,6 +82,7 @@ class Habits:
         self.size = size
 
     n: npt.NDArray[np.int32]
+    taught: npt.NDArray[np.int32]
     first: npt.NDArray[np.int32]
     mean: Floats
     square: Floats
@@ -111,7 +113,7 @@ class Habits:
         self.first[keys[new]] = windows[new]
         value = np.log1p(totals[:, self.learned].astype(np.float64))
         mean, square = self.mean[keys], self.square[keys]
-        start = new[:, None]
+        start = (self.taught[keys] == 0)[:, None]  # the first lesson is taken as it is
         mean = np.where(usual, np.where(start, value, FADING * value + (1 - FADING) * mean), mean)
         power = value * value
         square = np.where(
@@ -120,6 +122,7 @@ class Habits:
         self.mean[keys], self.square[keys] = mean, square
         n = n + 1
         self.n[keys] = n
+        self.taught[keys] += usual.all(1)
         if self.counted:
             self.count[keys] += totals[:, self.counted].astype(np.int32)
         self._promote(keys[n == PROMOTE_AFTER])
