@@ -85,12 +85,12 @@ class Redelivery:
         if signature in known:
             self.duplicates += 1
             return False
+        young[record.event_id] = [*known, signature][-MAX_CONFLICTS:] if known else signature
         if record.call_ids and self._is_twin(record, time_ms):
             self.merged += 1
             return False
         if known:
             self.conflicts += 1
-        young[record.event_id] = [*known, signature][-MAX_CONFLICTS:] if known else signature
         return True
 
     def _is_twin(self, record: Any, time_ms: int) -> bool:
