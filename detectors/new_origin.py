@@ -67,6 +67,7 @@ class NewOrigin(Detector):
                 f"{odd} calls from an address new to this key, with a model or client that is"
                 " new too",
                 evidence,
+                Severity.HIGH,
             )
         return Verdict(
             f"{addresses} addresses new to this key within an hour", evidence, Severity.MEDIUM
