@@ -1,78 +1,19 @@
-"""One destination's deliveries: order, retries, holds, dead letters."""
+"""One destination's deliveries: order, retries, dead letters."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from alerts.base import Delivery, Rejected, RetryLater
-from alerts.courier import Courier
-from alerts.database import transaction
 from alerts.outbox import Outbox
-from alerts.retry import Retry
-from tests.alerts_fakes import Clock, FakeSink, finding, new_database
-
-Behave = Callable[[Sequence[Delivery]], None]
-
-
-class Post:
-    """An outbox, a courier, and what it told the operator."""
-
-    def __init__(self, folder: Path, *, max_dead: int = 100, jitter: float = 1.0) -> None:
-        self.connection = new_database(folder)[1]
-        self.outbox = Outbox(self.connection)
-        self.sink = FakeSink()
-        self.clock = Clock()
-        self.told: list[str] = []
-        self._max_dead = max_dead
-        self._jitter = jitter
-        self.courier = self.new_courier()
-
-    def new_courier(self) -> Courier:
-        """As after a restart."""
-        return Courier(
-            self.sink,
-            retry=Retry(first_s=1, cap_s=60, asked_cap_s=900, hold_s=60, patience_s=600),
-            on_fault=lambda name, reason: self.told.append(f"{name}: {reason}"),
-            on_recovered=lambda name: self.told.append(f"{name} works"),
-            max_dead=self._max_dead,
-            wall=self.clock,
-            clock=self.clock,
-            jitter=lambda: self._jitter,
-            pause=lambda seconds: True,
-        )
-
-    def queue(self, *ids: str, revision: int = 1) -> None:
-        with transaction(self.connection):
-            Outbox.enqueue(self.connection, [finding(id, revision) for id in ids], ["siem"])
-
-    def step(self) -> float | None:
-        return self.courier.step(self.outbox)
-
-    def states(self) -> dict[str, str]:
-        rows = self.connection.execute("SELECT key, state FROM outbox ORDER BY number")
-        return dict(rows.fetchall())
+from tests.alerts_post import Post, failing, refusing
 
 
 @pytest.fixture
 def post(tmp_path: Path) -> Post:
     return Post(tmp_path)
-
-
-def failing(error: Exception) -> Behave:
-    def behave(deliveries: Sequence[Delivery]) -> None:
-        raise error
-
-    return behave
-
-
-def refusing(*bad: str) -> Behave:
-    def behave(deliveries: Sequence[Delivery]) -> None:
-        if any(each.finding.id in bad for each in deliveries):
-            raise Rejected("HTTP 400: odd")
-
-    return behave
 
 
 def test_everything_is_delivered_in_batches_and_in_order(post: Post) -> None:
@@ -105,6 +46,24 @@ def test_without_a_wish_the_pauses_double_up_to_a_cap(post: Post) -> None:
         pauses.append(delay)
         post.clock.now += delay
     assert [1, 2, 4, 8, 16, 32, 60, 60] == pauses
+
+
+def test_a_success_makes_the_next_pause_short_again(post: Post) -> None:
+    post.queue("a")
+    answers = iter([RetryLater("down"), RetryLater("down"), None, RetryLater("down")])
+
+    def behave(deliveries: Sequence[Delivery]) -> None:
+        if (error := next(answers)) is not None:
+            raise error
+
+    post.sink.behave = behave
+    pauses = []
+    for _ in range(4):
+        delay = post.step() or 0.0
+        pauses.append(delay)
+        post.clock.now += delay
+        post.queue(f"after {post.clock.now}")
+    assert [1, 2, 0, 1] == pauses
 
 
 def test_pauses_are_spread_so_that_many_senders_do_not_come_back_at_once(tmp_path: Path) -> None:
@@ -197,84 +156,6 @@ def test_a_bug_in_a_sink_loses_nothing_and_shows_no_content(post: Post) -> None:
     post.step()
     assert "unexpected KeyError" == post.outbox.last_error("siem")
     assert {"a#1": "waiting"} == post.states()
-
-
-def test_a_destination_that_needs_a_person_is_held_and_told_once(post: Post) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
-    for _ in range(5):
-        post.clock.now += post.step() or 0.0
-    assert (["siem: HTTP 401"], {"a#1": "held"}) == (post.told, post.states())
-    assert 5 == len(post.sink.tries)
-
-
-def test_a_held_destination_is_tried_slowly(post: Post) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
-    assert 60.0 == post.step()
-
-
-def test_a_mended_destination_gets_everything_and_says_so_once(post: Post) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
-    post.step()
-    post.queue("b")
-    post.sink.behave = lambda deliveries: None
-    post.clock.now += 60
-    post.step()
-    post.queue("c")
-    post.step()
-    assert ["a#1", "b#1", "c#1"] == post.sink.taken
-    assert ["siem: HTTP 401", "siem works"] == post.told
-
-
-def test_a_restart_does_not_tell_the_same_fault_again(post: Post) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
-    post.step()
-    post.courier = post.new_courier()
-    post.clock.now += 61
-    post.step()
-    assert (["siem: HTTP 401"], 2) == (post.told, len(post.sink.tries))
-
-
-def test_a_long_outage_is_told_too(post: Post) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("connection refused"))
-    while post.clock.now < 1000 + 599:
-        post.clock.now += post.step() or 0.0
-    before = list(post.told)
-    post.step()
-    assert ([], ["siem: connection refused"]) == (before, post.told)
-
-
-def test_an_operator_who_cannot_be_told_is_told_at_the_next_try(
-    post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    post.queue("a")
-    post.sink.behave = failing(RetryLater("HTTP 401", operator=True))
-    with monkeypatch.context() as patched:
-        patched.setattr(post, "told", None)
-        post.step()
-    assert ({"a#1": "held"}, []) == (post.states(), post.told)
-    for _ in range(3):
-        post.clock.now += 60
-        post.step()
-    assert ["siem: HTTP 401"] == post.told
-
-
-def test_too_many_dead_letters_hold_the_destination_instead_of_losing_any(tmp_path: Path) -> None:
-    post = Post(tmp_path, max_dead=2)
-    post.queue(*"abcd")
-    post.sink.behave = refusing(*"abcd")
-    post.step()
-    assert ["dead", "dead", "held", "waiting"] == list(post.states().values())
-    assert [True] == ["2 records were refused" in told for told in post.told]
-    post.outbox.discard_dead([letter.number for letter in post.outbox.dead_letters()])
-    post.sink.behave = lambda deliveries: None
-    post.clock.now += 60
-    post.step()
-    assert ["c#1", "d#1"] == post.sink.taken
 
 
 def test_a_retried_dead_letter_is_sent_under_the_same_key(post: Post) -> None:

@@ -4,7 +4,9 @@ import json
 import logging
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,26 @@ def test_a_refused_connection_is_tried_again(slack: Receiver) -> None:
     with pytest.raises(RetryLater, match="refused") as caught:
         channel.send(deliveries(finding()))
     assert not caught.value.operator
+
+
+def test_a_connection_that_breaks_is_not_tried_again_by_itself() -> None:
+    tries = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    tries.append(1)
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        channel = SlackSink("soc", "C1", lambda: TOKEN, FakeMemory(), api_url=url)
+        with pytest.raises(RetryLater) as caught:
+            channel.send(deliveries(finding()))
+        server.shutdown(socket.SHUT_RDWR)
+    assert ([1], False) == (tries, caught.value.operator)
 
 
 def test_a_new_token_counts_at_once(slack: Receiver) -> None:
