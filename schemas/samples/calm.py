@@ -14,6 +14,7 @@ from schemas.samples.lines import (
     Line,
     Times,
     fingerprint,
+    fingerprints,
     llm_lines,
 )
 
@@ -45,7 +46,7 @@ def calm(seed: int, client: Client, day: int, incidents: Sequence[Incident] = ()
     if client.second_model:
         model[rng.random(n) < 0.15] = client.second_model
     address = _addresses(seed, client, ms, rng)
-    prompt = np.array([fingerprint(seed, client.key, day, i) for i in range(n)], dtype=object)
+    prompt = np.array(fingerprints(n, seed, client.key, day), dtype=object)
     tokens_in = np.rint(client.tokens_in * rng.lognormal(0, 0.5, n)).astype(int) + 1
     tokens_out = np.rint(client.tokens_out * rng.lognormal(0, 0.6, n)).astype(int) + 1
     if client.cron_s:

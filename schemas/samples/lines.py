@@ -73,6 +73,17 @@ def fingerprint(*name: object) -> str:
     return "hmac:" + _digest(8, name)
 
 
+def fingerprints(count: int, *name: object) -> list[str]:
+    """`count` different identities that belong to one name.
+
+    >>> fingerprints(2, "prompt")
+    ['hmac:257be9eb02633ff6', 'hmac:79fc9267474c081d']
+    """
+    text = "|".join(map(str, name)).encode()
+    digits = hashlib.shake_128(text).hexdigest(8 * count)
+    return [f"hmac:{digits[i : i + 16]}" for i in range(0, 16 * count, 16)]
+
+
 def event_ids(name: tuple[object, ...], count: int) -> list[str]:
     """`count` different UUID-shaped ids that belong to `name`."""
     h = _digest(8, name)

@@ -11,6 +11,7 @@ from schemas.samples.lines import (
     Line,
     Times,
     fingerprint,
+    fingerprints,
     llm_lines,
 )
 from schemas.samples.staged import Staged, entity, stage
@@ -147,7 +148,7 @@ def _resold(
         model=THIEF_MODEL,
         address=places[rng.integers(0, addresses, n)],
         agent=THIEF_AGENTS[1],
-        prompt=[fingerprint(seed, name, client.key, i) for i in range(n)],
+        prompt=fingerprints(n, seed, name, client.key),
         tokens_in=np.rint(THIEF_TOKENS_IN * rng.lognormal(0, 0.6, n)).astype(int) + 1,
         tokens_out=np.rint(THIEF_TOKENS_OUT * rng.lognormal(0, 0.6, n)).astype(int) + 1,
         status=rng.choice([200, 429, 400], n, p=[0.96, 0.03, 0.01]),
@@ -168,7 +169,7 @@ def deploy_burst(
         model=client.model,
         address=np.array(client.addresses[-1:], dtype=object)[np.zeros(n, int)],
         agent=client.agent,
-        prompt=[fingerprint(seed, "deploy", client.key, i) for i in range(n)],
+        prompt=fingerprints(n, seed, "deploy", client.key),
         tokens_in=np.rint(client.tokens_in * rng.lognormal(0, 0.5, n)).astype(int) + 1,
         tokens_out=np.rint(client.tokens_out * rng.lognormal(0, 0.6, n)).astype(int) + 1,
     )

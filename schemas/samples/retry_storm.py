@@ -12,6 +12,7 @@ from schemas.samples.lines import (
     Line,
     Times,
     fingerprint,
+    fingerprints,
     llm_lines,
     tool_lines,
 )
@@ -59,7 +60,7 @@ def runaway_agent(
         "runaway",
         client,
         times,
-        prompt=[fingerprint(seed, "runaway", i) for i in range(len(times))],
+        prompt=fingerprints(len(times), seed, "runaway"),
         tokens_in=np.minimum(2000 + 900 * np.arange(len(times)), 128_000),
         conversation=session_id(seed, client.key, "runaway"),
     )
