@@ -53,21 +53,21 @@ def _is_one(line: bytes) -> bool:
 
 
 def _lines(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    rest = b""
+    rest: list[bytes] = []  # pieces of a line that goes on
     block = first
     while block:
         end = block.rfind(b"\n") + 1
         if end:
-            yield rest + block[:end] if rest else block[:end]
-            rest = block[end:]
+            yield b"".join([*rest, block[:end]])
+            rest = [block[end:]]
         else:
-            rest += block
-            if len(rest) > MAX_BODY_BYTES:
-                yield rest[: MAX_BODY_BYTES // 2]  # no record; refused
-                rest = _skip_line(stream)
+            rest.append(block)
+            if sum(map(len, rest)) > MAX_BODY_BYTES:
+                yield b"".join(rest)[: MAX_BODY_BYTES // 2]  # no record; refused
+                rest = [_skip_line(stream)]
         block = stream.read(BLOCK_BYTES)
-    if rest:
-        yield rest
+    if last := b"".join(rest):
+        yield last
 
 
 def _skip_line(stream: BinaryIO) -> bytes:
