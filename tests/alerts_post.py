@@ -1,4 +1,4 @@
-"""One destination behind an outbox, for tests: nothing waits, and what the operator hears is kept."""
+"""One destination behind an outbox, for tests in which no time passes by itself."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
