@@ -17,7 +17,8 @@ SECRET = re.compile(
     r"|eyJ[\w-]{8,}\.[\w-]{4,}"
     r"|-----BEGIN "
     r"|://[^/\s:@]{1,128}:[^/\s@]{1,128}@"
-    r"|(?i:\b(?:bearer|basic)\s+[\w.~+/=-]{6,}|api[-_ ]?key\s*[=:]\s*\S{6,}|password\s*[=:]\s*\S+)"
+    r"|(?i:\bbearer\s+[\w.~+/=-]{6,}|\bbasic\s+[\w+/=]{16,})"
+    r"|(?i:api[-_ ]?key\s*[=:]\s*\S{6,}|password\s*[=:]\s*\S+)"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufeff]")
 

@@ -48,7 +48,7 @@ _TOOL_CALLS = frozenset({"call_mcp_tool", "acall_mcp_tool"})
 
 
 def adapt(body: bytes, context: Context) -> Adapted:
-    """Events of a callback's body; other records of LiteLLM (health checks) are ignored."""
+    """Events of a callback's body; every record of LiteLLM is about a call, so none is ignored."""
     events: list[bytes] = []
     rejections: list[Rejected] = []
     for index, found in enumerate(records(body)):
@@ -77,7 +77,7 @@ def draft_of(record: Any, context: Context) -> Draft:
         raise Refused("call_type", "not a record of LiteLLM's callback")
     metadata = member(record, "metadata")
     start, end = _seconds(record, "startTime"), _seconds(record, "endTime")
-    if end is None:
+    if (end := start if end is None else end) is None:
         raise Refused("endTime", "missing")
     draft: Draft = {
         "event.granularity": "request",

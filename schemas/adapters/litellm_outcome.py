@@ -1,12 +1,13 @@
 """How a call through LiteLLM ended: its status, its error, its retries, and refused keys."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from schemas.adapters import words
 from schemas.adapters.draft import Draft
 
-_OWNERS = ("user_api_key_team_id", "user_api_key_org_id", "user_api_key_user_id")
+_SPEAKS_OF_A_KEY = re.compile(r"api[ _-]?key|bad key|invalid key|authenti|unauthorized", re.I)
 _GATEWAY_CLASSES = frozenset(
     {"ProxyException", "HTTPException", "BudgetExceededError", "Exception", "RouterRateLimitError"}
 )
@@ -51,7 +52,7 @@ def _failure(record: Mapping[str, Any], metadata: Mapping[str, Any], draft: Draf
     status = int(code) if code.isdigit() and len(code) == 3 else None
     kind = words.error_type(name, normal.lstrip("0123456789_"), code, status=status)
     where = _origin(error, name, kind, draft)
-    unowned = not any(metadata.get(owner) for owner in _OWNERS)
+    unowned = _unowned(record, metadata)
     event: Draft = {}
     if draft["event.name"] == "llm.request" and where == "gateway":
         if kind == "_OTHER" and unowned and not record.get("total_tokens"):
@@ -83,6 +84,16 @@ def _origin(error: Mapping[str, Any], name: str, kind: str, draft: Draft) -> str
     if name in _GATEWAY_CLASSES or not draft.get("llm.deployment.id"):
         return "gateway"
     return "provider" if draft["event.name"] == "llm.request" else None
+
+
+def _unowned(record: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
+    """Whether the gateway knew nobody behind the key, or says that the key was the reason."""
+    if metadata.get("user_api_key_team_id") or metadata.get("user_api_key_org_id"):
+        return False
+    user = metadata.get("user_api_key_user_id")
+    message = record.get("error_str")
+    spoken = isinstance(message, str) and _SPEAKS_OF_A_KEY.search(message[:4096])
+    return user in (None, "", "default_user_id") or bool(spoken)
 
 
 def _guarded(record: Mapping[str, Any]) -> bool:
