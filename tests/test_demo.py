@@ -1,5 +1,6 @@
 """The demo is honest: what is missed, disturbed or false is said as loudly as the rest."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from schemas.samples import (
 from schemas.samples.lines import at, instant
 from streams.commands.demo import report
 from streams.demo import Result, judge, watch
+from streams.pipeline import Pipeline
 
 SWEEP = model_sweep(0, at(1), make_clients(0)[0])
 POLLING = status_polling(0, at(1), "acme")
@@ -120,8 +122,6 @@ def test_control_characters_of_a_summary_do_not_reach_the_terminal() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_the_demo_finds_every_loud_attack_and_says_what_it_raised(seed: int) -> None:
-    from streams.pipeline import Pipeline
-
     result = watch(two_weeks(seed), Pipeline(), lambda *_: None)
     missed = {caught.staged.kind for caught in result.caught if caught.by is None}
 
@@ -133,6 +133,17 @@ def test_the_demo_finds_every_loud_attack_and_says_what_it_raised(seed: int) -> 
         "rate-limit-storm",
         "repeated-prompt",
     }
+
+
+def test_support_stays_quiet_because_of_the_exception_given_beforehand() -> None:
+    visit = support_engineer(0, at(0, 12), "acme", "birch-bank")
+    without = replace(visit, controls=())
+
+    [(_, raised)] = watch(_world(without), Pipeline(), lambda *_: None).disturbed
+    [(_, hidden)] = watch(_world(visit), Pipeline(), lambda *_: None).disturbed
+
+    assert {"foreign-resource"} == {finding.detector for finding in raised}
+    assert [] == hidden
 
 
 def test_the_lines_of_the_world_reach_the_pipeline_with_the_controls_first() -> None:
