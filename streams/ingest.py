@@ -27,12 +27,12 @@ from streams.journal import Journal, JournalFull
 from streams.metrics import CONTENT_TYPE, Metrics
 from streams.otlp_answers import JSON, PROTOBUF, exported, refused
 from streams.own_findings import Mismatches
-from streams.quarantine import Quarantine, Refused
+from streams.quarantine import Quarantine, Refused, bundle
 from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens
 
 MAX_ERRORS_TOLD = 10  # of one request
-EMPTY_BYTES = 1000  # longest body that may say "no records"
+LOOK_BYTES = 1000  # of a body, to see what it may be
 BODY_TIMEOUT_S = 60.0
 RETRY_AFTER_S = 5
 COMPLAIN_EVERY_S = 10.0  # a full disk is one line a while, not one a request
@@ -170,7 +170,7 @@ class Ingest:
         if outcome.lines:
             await asyncio.wrap_future(self.journal.submit(token.name, outcome.lines))
         if outcome.refused:
-            items = [item for _, item in outcome.refused]
+            items = bundle([item for _, item in outcome.refused])
             await loop.run_in_executor(self._pool, self.quarantine.add_all, items)
         if outcome.findings:
             await loop.run_in_executor(self._pool, self.record, outcome.findings)
@@ -189,6 +189,9 @@ class Ingest:
 
     def _sort(self, body: bytes, path: str, token: Token, observed: datetime) -> Outcome:
         format = FORMATS[path]
+        if format.startswith("otlp") and not _may_be_otlp(body):
+            reason = "neither a JSON object nor an OTLP message"
+            return Outcome(refused=[(0, Refused(token.name, path, format, "", reason, body))])
         adapted = self.adapt(body, format, token.name, observed)
         ahead = timedelta(seconds=self.settings.clock_ahead_s)
         verdict = admit(adapted.events, token, observed, ahead)
@@ -232,13 +235,16 @@ class Ingest:
             self.metrics.rejected(token.name, item.reason)
 
 
+def _may_be_otlp(body: bytes) -> bool:
+    """By its first byte: a JSON object, or the only field an export request has."""
+    return body[:1] in (b"", b"\n") or body[:LOOK_BYTES].lstrip()[:1] in (b"", b"{")
+
+
 def _means_nothing(body: bytes, format: str, adapted: Adapted) -> bool:
     """Whether a body gave nothing at all and is not one of the ways to say "no records"."""
-    if adapted.events or adapted.rejections or adapted.ignored:
+    if adapted.events or adapted.rejections or adapted.ignored or format.startswith("otlp"):
         return False
-    if format.startswith("otlp"):  # a request without spans is fine, a list is no request
-        return body[:EMPTY_BYTES].lstrip().startswith(b"[")
-    return len(body) > EMPTY_BYTES or b"".join(body.split()) not in (b"", b"[]")
+    return len(body) > LOOK_BYTES or b"".join(body.split()) not in (b"", b"[]")
 
 
 def _told(path: str, kind: str, outcome: Outcome, body: bytes) -> Response:

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ KEY_FILE = "quarantine.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 MAX_ORIGINAL_BYTES = 2**20  # longer originals are cut, marked, and cannot be retried
+MAX_SINGLE = 1000  # records of one request that get an entry each
 MAX_LABEL = 200  # characters of a field, a reason or a place
 DEFAULT_MAX_BYTES = 256 * 2**20
 DEFAULT_KEEP_S = 14 * 86_400
@@ -128,7 +129,8 @@ class Quarantine:
     def add_all(self, refused: Iterable[Refused]) -> list[str]:
         """Keeps records in one commit and gives their ids, in order."""
         now = self._wall()
-        rows = [self._row(item, now) for item in refused]
+        pack = zstandard.ZstdCompressor(level=1).compress
+        rows = [self._row(item, now, pack) for item in refused]
         with self._lock:
             with transaction(self._connection):
                 self._connection.executemany(
@@ -200,15 +202,14 @@ class Quarantine:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
-    def _row(self, item: Refused, now: float) -> tuple[object, ...]:
+    def _row(self, item: Refused, now: float, pack: Callable[[bytes], bytes]) -> tuple[object, ...]:
         # A keyed name: the same record sent again is the same entry, and the name tells nothing.
         parts = (item.source, item.format, item.field, item.reason)
         text = "\0".join(map(label, parts)).encode() + b"\0" + item.raw
         id = hmac.new(self._key, text, sha256).hexdigest()[:32]
         nonce = os.urandom(NONCE_BYTES)
         kept = item.raw[:MAX_ORIGINAL_BYTES]
-        packed = zstandard.ZstdCompressor().compress(kept)
-        sealed = nonce + self._cipher.encrypt(nonce, packed, id.encode())
+        sealed = nonce + self._cipher.encrypt(nonce, pack(kept), id.encode())
         size = len(item.raw)
         return (
             id, now, label(item.source), label(item.place), label(item.format),
@@ -245,6 +246,37 @@ class Quarantine:
 def _entry(row: Any) -> Entry:
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
     return Entry(**{**values, "cut": bool(values["cut"])})
+
+
+def bundle(refused: Sequence[Refused]) -> list[Refused]:
+    """The same records in a bounded number of entries: beyond the first ones, many in each.
+
+    Records of one format are joined line by line; an entry says how many it holds.
+    """
+    kept = list(refused[:MAX_SINGLE])
+    rest: dict[str, list[Refused]] = {}
+    for item in refused[MAX_SINGLE:]:
+        rest.setdefault(item.format, []).append(item)
+    for items in rest.values():
+        part: list[Refused] = []
+        size = 0
+        for item in items:
+            if part and size + len(item.raw) >= MAX_ORIGINAL_BYTES:
+                kept.append(_joined(part))
+                part, size = [], 0
+            part.append(item)
+            size += len(item.raw) + 1
+        kept.append(_joined(part))
+    return kept
+
+
+def _joined(items: Sequence[Refused]) -> Refused:
+    first = items[0]
+    if len(items) == 1:
+        return first
+    raw = b"\n".join(item.raw for item in items)
+    reason = f"{len(items)} records, the first: {first.reason}"
+    return Refused(first.source, first.place, first.format, first.field, reason, raw)
 
 
 def label(text: str) -> str:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from streams.quarantine import MAX_ORIGINAL_BYTES, Quarantine, QuarantineLocked, Refused, label
+from streams.quarantine import (
+    MAX_ORIGINAL_BYTES,
+    Quarantine,
+    QuarantineLocked,
+    Refused,
+    bundle,
+    label,
+)
 from streams.structure import structure
 
 
@@ -106,6 +113,15 @@ def test_deep_and_wide_originals_have_a_bounded_structure() -> None:
     assert structure(b"[" * 100_000)
     wide = b"{" + b",".join(b'"k%d":{"a":1}' % n for n in range(5000)) + b"}"
     assert 81 == len(structure(wide))
+
+
+def test_a_flood_of_bad_records_is_kept_in_few_entries() -> None:
+    flood = [refused(b"%07d" % n) for n in range(300_000)]
+    kept = bundle(flood)
+    assert len(kept) < 1010
+    assert [item.raw for item in flood] == b"\n".join(item.raw for item in kept).split(b"\n")
+    assert max(len(item.raw) for item in kept) <= MAX_ORIGINAL_BYTES
+    assert kept[1000].reason.endswith("records, the first: Field required")
 
 
 def test_labels_print_on_one_line() -> None:

@@ -239,6 +239,8 @@ def test_an_otlp_sender_is_answered_in_its_own_encoding(site: Site) -> None:
         site.post(event() + b"\n{}", "/v1/traces", **spoken).content
     )
     assert 1 == partial.partial_success.rejected_spans
+    for nothing in (b"", b"\n\x00"):
+        assert 400 > site.post(nothing, "/v1/traces", **spoken).status_code
     bad = site.post(b"nonsense", "/v1/traces", **spoken)
     assert 400 == bad.status_code
     assert b"\x08\x03\x12" == bad.content[:3]
