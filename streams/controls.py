@@ -1,4 +1,7 @@
-"""What operators decided, applied to findings by event time, so that a replay decides the same."""
+"""What operators decided, applied to findings by event time, so that a replay decides the same.
+
+A record concerns what is decided after it in the stream, however the stream is cut into blocks.
+"""
 
 from typing import Any
 
@@ -18,20 +21,28 @@ class Controls:
     def __init__(self, modes: dict[str, str]) -> None:
         self.modes = modes
         self.hidden = self.dropped = 0
-        self._records: dict[str, Control] = {}
+        self._records: dict[str, tuple[int, Control]] = {}
+        self._waiting: list[tuple[int, Control]] = []  # of this block, not yet reached
 
-    def add(self, control: Control) -> None:
-        """Notes a decision; a later record with the same id replaces it."""
-        self._records[control.id] = control
-        if len(self._records) > MAX_CONTROLS:
-            self._records.pop(next(iter(self._records)))
-            self.dropped += 1
+    def add(self, control: Control, position: int) -> None:
+        """Notes a decision, and where it stands in the stream."""
+        self._waiting.append((position, control))
+
+    def reach(self, position: int) -> None:
+        """Puts decisions before a position in force; a later one with the same id replaces it."""
+        while self._waiting and self._waiting[0][0] < position:
+            at, control = self._waiting.pop(0)
+            self._records[control.id] = (at, control)
+            if len(self._records) > MAX_CONTROLS:
+                self._records.pop(next(iter(self._records)))
+                self.dropped += 1
 
     def apply(self, finding: Finding) -> Finding | None:
         """The finding as it should be told, or None if it is hidden."""
+        self.reach(finding.provenance.position)
         mode = self.modes.get(finding.detector, "active")
-        for control in self._records.values():
-            if not _concerns(control, finding):
+        for at, control in self._records.values():
+            if at >= finding.provenance.position or not _concerns(control, finding):
                 continue
             if control.action == "mode":
                 mode = control.mode or mode
@@ -48,14 +59,14 @@ class Controls:
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""
         return {
-            "records": [record.model_dump_json() for record in self._records.values()],
+            "records": [[at, record.model_dump_json()] for at, record in self._records.values()],
             "counts": [self.hidden, self.dropped],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
-        records = [Control.model_validate_json(record) for record in state["records"]]
-        self._records = {record.id: record for record in records}
+        records = [(at, Control.model_validate_json(record)) for at, record in state["records"]]
+        self._records = {record.id: (at, record) for at, record in records}
         self.hidden, self.dropped = state["counts"]
 
 

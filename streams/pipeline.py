@@ -215,7 +215,7 @@ class Pipeline:
             try:
                 record, time = decode_line(line)
             except InvalidEvent as error:
-                if not self._control(line):
+                if not self._control(line, position):
                     self._counts["rejected"] += 1
                     output.rejections.append(Rejection(position, error.field, error.reason, line))
                 continue
@@ -224,11 +224,11 @@ class Pipeline:
             positions.append(position)
         return records, np.array(times, np.int64), np.array(positions, np.int64)
 
-    def _control(self, line: bytes) -> bool:
+    def _control(self, line: bytes, position: int) -> bool:
         if b'"control"' not in line:
             return False
         try:
-            self._controls.add(Control.model_validate_json(line))
+            self._controls.add(Control.model_validate_json(line), position)
         except ValidationError:
             return False
         self._counts["controls"] += 1
@@ -306,6 +306,7 @@ class Pipeline:
     def _tell(self, output: Output) -> None:
         told = (self._controls.apply(finding) for finding in self._reporter.take())
         output.findings += [finding for finding in told if finding is not None]
+        self._controls.reach(self.position)
 
     def _health(self, sequence: int) -> None:
         """Announces what had to be forgotten, once a day and place."""
