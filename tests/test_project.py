@@ -93,6 +93,19 @@ def test_the_command_line_explains_itself_without_loading_the_heavy_libraries() 
     assert "LOADED" == done.stdout.splitlines()[-1].strip()
 
 
+def test_every_link_between_our_pages_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page.relative_to(ROOT), target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    ]
+
+    assert [] == [
+        (page, target) for page, target in links if not (ROOT / page.parent / target).exists()
+    ]
+
+
 def _code(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.S)
 
