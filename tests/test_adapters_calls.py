@@ -246,3 +246,36 @@ def test_a_provider_that_refuses_the_gateways_key_is_no_probe() -> None:
 def test_a_field_of_a_wrong_type_is_refused_by_name(model: Any) -> None:
     adapted = adapt(json.dumps(call(model_group=model)).encode(), "litellm", CONTEXT)
     assert ["gen_ai.request.model"] == [rejected.field for rejected in adapted.rejections]
+
+
+def test_a_log_record_with_contents_only_is_left_to_its_span() -> None:
+    logs = golden("otlp-logs.genai")
+    records = logs["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    contents = attributes(
+        event_name="gen_ai.client.inference.operation.details",
+        gen_ai__operation__name="chat",
+        gen_ai__provider__name="openai",
+        gen_ai__input__messages="[]",
+    )
+    records[:] = [records[0] | {"eventName": "", "attributes": contents}]
+    adapted = adapt(json.dumps(logs).encode(), "otlp-logs", CONTEXT)
+    assert (0, 0, 1) == (len(adapted.events), len(adapted.rejections), adapted.ignored)
+
+
+def test_control_records_pass_only_where_the_operator_reads_his_own_files() -> None:
+    control = {
+        "record": "control",
+        "id": "c-1",
+        "action": "mode",
+        "mode": "off",
+        "owner": "ann",
+        "reason": "move",
+        "effective": "2026-11-18T11:00:00Z",
+    }
+    body = json.dumps(control, indent=1).encode()
+    assert ["record"] == [r.field for r in adapt(body, "canonical", CONTEXT).rejections]
+    (line,) = adapt(body, "canonical", Context(PEPPER, controls=True)).events
+    assert control.items() <= json.loads(line).items()
+    broken = json.dumps(control | {"action": "rule"}).encode()
+    adapted = adapt(broken, "canonical", Context(PEPPER, controls=True))
+    assert ["action"] == [r.field for r in adapted.rejections]

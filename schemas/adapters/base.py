@@ -47,6 +47,7 @@ class Context:
             `resource.id`.
         tenant_attributes: further OTLP attributes that name the tenant, tried first.
         prices: estimates costs that sources do not report; None for the built-in list prices.
+        controls: whether control records pass; only for files that the operator replays.
     """
 
     pepper: bytes
@@ -57,6 +58,7 @@ class Context:
     resource_arguments: frozenset[str] = frozenset()
     tenant_attributes: tuple[str, ...] = ()
     prices: PriceTable | None = None
+    controls: bool = False
 
 
 class Refused(ValueError):

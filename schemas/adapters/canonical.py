@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import msgspec
+from pydantic import ValidationError
 
 from schemas.adapters.base import Adapted, Context, Refused, Rejected
 from schemas.adapters.clean import EMAIL, SECRET
@@ -15,6 +16,7 @@ from schemas.adapters.draft import settle, stamp
 from schemas.adapters.read import records
 from schemas.decode import InvalidEvent, decode_line
 from schemas.event import Event
+from schemas.records import Control
 
 PROVIDES = frozenset(info.alias or name for name, info in Event.model_fields.items())
 
@@ -51,7 +53,7 @@ def _line(value: Any, raw: bytes, context: Context) -> bytes:
     if not isinstance(value, dict):
         raise Refused("", "not an object")
     if "record" in value and "event.name" not in value:
-        raise Refused("record", "only events are taken from a source")
+        return _control(value, raw, context)
     record = _checked(raw)
     if context.source and "ingest.source" not in value:
         record.ingest_source = context.source
@@ -64,6 +66,16 @@ def _line(value: Any, raw: bytes, context: Context) -> bytes:
     line = msgspec.json.encode(values)
     _checked(line)
     return line
+
+
+def _control(value: dict[str, Any], raw: bytes, context: Context) -> bytes:
+    if not context.controls or value["record"] != "control":
+        raise Refused("record", "only events are taken from a source")
+    try:
+        return Control.model_validate_json(raw).model_dump_json().encode()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise Refused(str(first["loc"][0]) if first["loc"] else "", first["msg"]) from None
 
 
 def _checked(line: bytes) -> Any:

@@ -49,10 +49,11 @@ def kind_of(signal: Signal) -> str | None:
 
 
 def _tells_of_a_call(signal: Signal) -> bool:
-    """Log records about single messages of a call are left to the record about the call."""
+    """Records about single messages, or with nothing but contents, are left to the call's span."""
     name = signal.name or signal.text(("event.name", "event_name"))
     if name in CALL_DETAILS:
-        return True
+        model = signal.first(spellings.TEXTS["gen_ai.request.model"])
+        return bool(model or signal.first(spellings.ERROR)) or _has_usage(signal)
     return not name.startswith("gen_ai.") and _has_usage(signal)
 
 
