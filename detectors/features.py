@@ -41,7 +41,7 @@ class Distinct(Feature):
 
 
 class Repeats(Feature):
-    """The largest number of times one value of the item `of` came among the selected events."""
+    """How often the most repeated value of the item `of` came again among the selected events."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ CREDENTIAL_5M = WindowSpec(
         Total("rate_limited", "calls", "calls answered 429", "one", "rate_limited"),
         Total("stranger_tokens", "tokens", "tokens used from new addresses", "tokens", "stranger"),
         Distinct("denied_models", "models", "different models refused", "model", "denied"),
-        Repeats("repeats", "calls", "calls with the most repeated prompt", "prompt", "answered"),
-        Repeats("limited_repeats", "calls", "429s of one prompt", "prompt", "rate_limited"),
+        Repeats("repeats", "calls", "times that one prompt came again", "prompt", "answered"),
+        Repeats("limited_repeats", "calls", "further 429s of one prompt", "prompt", "rate_limited"),
     ),
     learned=("tokens", "nanousd", "rate_limited"),
 )

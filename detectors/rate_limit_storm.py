@@ -21,7 +21,7 @@ class RateLimitStorm(Detector):
     Blind spot: a storm spread over many keys; a storm of ever different prompts below the volume.
 
     >>> from detectors.testing import window
-    >>> storm = window(rate_limited=400, calls=420, limited_repeats=120)
+    >>> storm = window(rate_limited=400, calls=420, limited_repeats=119)
     >>> RateLimitStorm().judge(storm).summary
     '400 of 420 calls answered 429 within 5 minutes; one request was sent 120 times'
     """
@@ -47,20 +47,21 @@ class RateLimitStorm(Detector):
 
     channels = (
         Channel("credential/5m", "rate_limited", above=LEAST_429, share=SHARE),
-        Channel("credential/5m", "limited_repeats", above=SAME_PROMPT),
+        Channel("credential/5m", "limited_repeats", above=SAME_PROMPT - 1),
     )
 
     def judge(self, window: Window) -> Verdict | None:
         calls, limited = window.totals["calls"], window.totals["rate_limited"]
-        same = window.totals["limited_repeats"]
+        again = window.totals["limited_repeats"]
+        same = again + 1 if again else 0
         if limited < REFUSED_SHARE * calls and same <= 2 * SAME_PROMPT:
             return None
         if same == 0 and window.tripped != "rate_limited":
             return None
         if 0 < same <= SAME_PROMPT:
             return None  # everybody is refused, and backs off: the provider's incident
-        again = f"; one request was sent {same} times" if same else ""
+        repeated = f"; one request was sent {same} times" if same else ""
         return Verdict(
-            f"{limited} of {calls} calls answered 429 within 5 minutes{again}",
+            f"{limited} of {calls} calls answered 429 within 5 minutes{repeated}",
             evidence={"refused": limited, "calls": calls, "same_request": same},
         )

@@ -25,7 +25,7 @@ class RepeatedCall(Detector):
     Blind spot: loops whose arguments change each time (a timestamp, a page number).
 
     >>> from detectors.testing import window
-    >>> RepeatedCall().judge(window(repeats=40, calls=41)).summary
+    >>> RepeatedCall().judge(window(repeats=39, calls=41)).summary
     'one prompt was answered 40 times within 5 minutes'
     """
 
@@ -46,7 +46,7 @@ class RepeatedCall(Detector):
         blind_spot="loops whose arguments or prompts change each time",
         needs=("content.input.hash", "tool.args.hash", "gen_ai.conversation.id"),
     )
-    channels = (Channel("credential/5m", "repeats", above=SAME_PROMPT),)
+    channels = (Channel("credential/5m", "repeats", above=SAME_PROMPT - 1),)
     takes = "tool_call"
     lane = "session"
 
@@ -59,7 +59,7 @@ class RepeatedCall(Detector):
         return self._memory
 
     def judge(self, window: Window) -> Verdict | None:
-        times = window.totals["repeats"]
+        times = window.totals["repeats"] + 1
         return Verdict(
             f"one prompt was answered {times} times within 5 minutes",
             {

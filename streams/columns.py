@@ -36,15 +36,39 @@ class Fingerprints(dict[str | None, int]):
     """64-bit fingerprints of strings, for comparing and nothing else. None is 0."""
 
     def __missing__(self, text: str | None) -> int:
-        value = (
-            xxhash.xxh3_64_intdigest(text.encode(errors="surrogatepass")) | 1
-            if text is not None
-            else 0
-        )
+        value = 0 if text is None else _fingerprint(text)
         if len(self) >= MAX_MEMO:
             self.clear()
         self[text] = value
         return value
+
+
+HMAC = "hmac:"
+_WIDTH = len(HMAC) + 16
+_NIBBLE = np.full(256, 255, np.uint8)
+_NIBBLE[list(b"0123456789abcdef")] = range(16)
+
+
+def _fingerprint(text: str) -> int:
+    if len(text) == _WIDTH and text.startswith(HMAC):
+        numbers = _read_hmac([text])
+        if numbers is not None:
+            return int(numbers[0])
+    return xxhash.xxh3_64_intdigest(text.encode(errors="surrogatepass")) | 1
+
+
+def _read_hmac(texts: list[str]) -> npt.NDArray[np.uint64] | None:
+    """The 64 bits of `hmac:` and 16 hexadecimal digits, or None if one has another form."""
+    joined = "".join(texts)
+    if len(joined) != _WIDTH * len(texts) or not joined.isascii():
+        return None
+    raw = np.frombuffer(joined.encode(), np.uint8).reshape(-1, _WIDTH)
+    digits = _NIBBLE[raw[:, len(HMAC) :]]
+    if (digits > 15).any() or (raw[:, : len(HMAC)] != list(HMAC.encode())).any():
+        return None
+    packed = (digits[:, 0::2] << 4) | digits[:, 1::2]
+    numbers = np.ascontiguousarray(packed).view(">u8").ravel().astype(np.uint64)
+    return np.maximum(numbers, np.uint64(1))  # 0 means unknown
 
 
 class Columns:
@@ -93,7 +117,18 @@ class Columns:
         return made
 
     def hashes(self, attribute: str) -> Any:
-        """Fingerprints of a text attribute as uint64; unknown is 0."""
+        """Fingerprints of a text attribute as uint64; unknown is 0.
+
+        Texts that are `hmac:` fingerprints already are read as numbers, a block at a time.
+        """
+        values = self.values(attribute)
+        known = values if None not in values else [value for value in values if value is not None]
+        if known and known[0].startswith(HMAC) and (numbers := _read_hmac(known)) is not None:
+            if known is values:
+                return numbers
+            column = np.zeros(len(values), np.uint64)
+            column[[value is not None for value in values]] = numbers
+            return column
         found = map(self._fingerprints.__getitem__, self.values(attribute))
         return np.fromiter(found, np.uint64, len(self.records))
 
@@ -138,6 +173,7 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
     "model": lambda c: c.hashes("request_model"),
     "address": lambda c: c.hashes("client_address"),
     "client": lambda c: c.hashes("user_agent"),
+    "prompt": lambda c: c.hashes("content_input_hash"),
     "denied": lambda c: (c["outcome"] & DENIED) > 0,
     "rate_limited": lambda c: (c["outcome"] & LIMITED) > 0,
     "answered": lambda c: (c["outcome"] & (DENIED | LIMITED)) == 0,
@@ -155,9 +191,8 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
 
 ITEMS: dict[str, str] = {
     "model": "request_model",
-    "prompt": "content_input_hash",
     "key": "api_key_id",
     "tenant": "tenant_id",
     "address": "client_address",
 }
-"""What `Distinct` and `Repeats` features count: item -> attribute of an event."""
+"""What `Distinct` features count: item -> attribute of an event."""

@@ -5,12 +5,13 @@ before others. A key that has a habit is never forgotten for a newcomer; the new
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
+
+from streams.table import Names, Table
 
 Ints = npt.NDArray[np.int64]
 REFUSED = -1  # number of a key for which there is no room
@@ -29,51 +30,55 @@ class Keys:
         self.evicted = 0
         self.refused = 0
         self.capacity = 64
-        self.index: dict[str, int] = {}
-        self.seed = np.zeros(self.capacity, np.int64)  # decides a key's window boundaries
+        self.seed = np.zeros(self.capacity, np.int32)  # decides a key's window boundaries
         self.hash = np.zeros(self.capacity, np.uint64)
         self.seen = np.zeros(self.capacity, np.int64)  # newest event time, ms
+        self._names: list[str | None] = []  # by number
+        self._numbers = Table({"number": ((), np.int32, REFUSED)})
         self._free: list[int] = []
-        self._next = 0
-        self._names: dict[int, str] = {}  # made when asked for
         self._on_grow = on_grow
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self._numbers.count
 
-    def numbers(self, names: Sequence[str]) -> Ints:
-        """The number of each name; new names get one; `REFUSED` where there is no room."""
-        look = self.index.get
-        numbers = [look(name, REFUSED) for name in names]
-        if REFUSED in numbers:
-            for at, number in enumerate(numbers):
-                if number == REFUSED:
-                    numbers[at] = look(names[at], REFUSED)
-                    if numbers[at] == REFUSED:
-                        numbers[at] = self._admit(names[at])
-        return np.array(numbers, np.int64)
+    def numbers(self, hashes: Names) -> Ints:
+        """The number of each key by the fingerprint of its name, or `REFUSED`: not admitted."""
+        slots, here = self._numbers.find(hashes)
+        numbers = self._numbers["number"][slots].astype(np.int64)
+        if not here.all():
+            numbers[~here] = REFUSED
+        return numbers
 
-    def lacking(self, names: Sequence[str]) -> int:
-        """How many keys beyond the limit there would be if all of `names` were admitted."""
-        if len(self.index) + len(names) <= self.limit:
-            return 0
-        return max(0, len(self.index) + len(set(names) - self.index.keys()) - self.limit)
+    def admit(self, hashes: Names, name_of: Callable[[int], str]) -> int:
+        """Gives numbers to new keys, in order of arrival, as long as there is room.
 
-    def _admit(self, name: str) -> int:
-        if len(self.index) >= self.limit:
-            self.refused += 1
-            return REFUSED
+        Args:
+            hashes: of keys without a number; they may repeat.
+            name_of: the name at a place.
+        Returns:
+            How many had to be refused.
+        """
+        _, first = np.unique(hashes, return_index=True)
+        first.sort()
+        room = self.limit - len(self)
+        refused = max(0, len(first) - room)
+        first = first[:room]
+        given = [self._give(name_of(at)) for at in first.tolist()]
+        self.hash[given] = hashes[first]
+        self._numbers.add(hashes[first], number=np.array(given, np.int32))
+        self.refused += refused
+        return refused
+
+    def _give(self, name: str) -> int:
         if self._free:
             number = self._free.pop()
+            self._names[number] = name
         else:
-            number = self._next
-            self._next += 1
+            number = len(self._names)
+            self._names.append(name)
             if number >= self.capacity:
-                self._grow(min(2 * self.capacity, self.limit))
-        self.index[name] = number
-        self._names.clear()
-        self.seed[number] = zlib.crc32(name.encode(errors="surrogatepass"))
-        self.hash[number] = xxhash.xxh3_64_intdigest(name.encode(errors="surrogatepass"))
+                self._grow(min(2 * self.capacity, max(self.limit, number + 1)))
+        self.seed[number] = _seed(name)
         return number
 
     def _grow(self, capacity: int) -> None:
@@ -87,54 +92,58 @@ class Keys:
 
     def quiet(self, lacking: int, has_habit: npt.NDArray[np.bool_]) -> Ints:
         """Who goes when `lacking` keys want in: at least an eighth of the lane, if it can."""
-        numbers = np.fromiter(self.index.values(), np.int64, len(self.index))
+        numbers = self.used()
         quiet = numbers[~has_habit[numbers]]
         order = np.lexsort((self.hash[quiet], self.seen[quiet]))
         return quiet[order[: max(lacking, self.limit // 8)]]
 
     def forget(self, numbers: Ints) -> None:
         """Takes the names of these numbers back."""
-        gone = set(numbers.tolist())
-        self._names.clear()
-        self.index = {name: number for name, number in self.index.items() if number not in gone}
-        self._free.extend(sorted(gone, reverse=True))
+        for number in numbers.tolist():
+            self._names[number] = None
+        slots, _ = self._numbers.find(self.hash[numbers])
+        kept = np.ones(len(self._numbers.names), np.bool_)
+        kept[slots] = False
+        self._numbers.keep(np.flatnonzero(kept & (self._numbers.names != 0)))
+        self._free.extend(sorted(numbers.tolist(), reverse=True))
         self.seen[numbers] = 0
-        self.evicted += len(gone)
+        self.evicted += len(numbers)
 
     def used(self) -> Ints:
         """All numbers given out, ascending."""
-        return np.sort(np.fromiter(self.index.values(), np.int64, len(self.index)))
+        table = self._numbers
+        return np.sort(table["number"][table.names != 0]).astype(np.int64)
 
     def names(self, numbers: Ints) -> list[str]:
         """The names of numbers, in their order."""
-        if not self._names:
-            self._names = {number: name for name, number in self.index.items()}
-        return [self._names[number] for number in numbers.tolist()]
+        return [str(self._names[number]) for number in numbers.tolist()]
 
     def state(self) -> dict[str, Any]:
         """Names in order of their numbers, and their columns."""
-        by_number = sorted(self.index.items(), key=lambda item: item[1])
-        numbers = np.array([number for _, number in by_number], np.int64)
+        numbers = self.used()
         return {
-            "names": [name for name, _ in by_number],
+            "names": self.names(numbers),
             "numbers": numbers,
+            "hash": self.hash[numbers],
             "seen": self.seen[numbers],
-            "evicted": self.evicted,
-            "refused": self.refused,
+            "counts": [self.evicted, self.refused],
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
         numbers = state["numbers"]
-        self._next = int(numbers.max()) + 1 if len(numbers) else 0
-        if self._next > self.capacity:
-            self._grow(self._next)
-        names = state["names"]
-        self.index = dict(zip(names, numbers.tolist(), strict=True))
-        self._free = sorted(set(range(self._next)) - set(numbers.tolist()), reverse=True)
-        self.seed[numbers] = [zlib.crc32(n.encode(errors="surrogatepass")) for n in names]
-        self.hash[numbers] = [
-            xxhash.xxh3_64_intdigest(n.encode(errors="surrogatepass")) for n in names
-        ]
-        self.seen[numbers] = state["seen"]
-        self.evicted, self.refused = state["evicted"], state["refused"]
+        size = int(numbers.max()) + 1 if len(numbers) else 0
+        if size > self.capacity:
+            self._grow(size)
+        self._names = [None] * size
+        for number, name in zip(numbers.tolist(), state["names"], strict=True):
+            self._names[number] = name
+        self._free = sorted(set(range(size)) - set(numbers.tolist()), reverse=True)
+        self.seed[numbers] = [_seed(name) for name in state["names"]]
+        self.hash[numbers], self.seen[numbers] = state["hash"], state["seen"]
+        self._numbers.add(state["hash"], number=numbers.astype(np.int32))
+        self.evicted, self.refused = state["counts"]
+
+
+def _seed(name: str) -> int:
+    return zlib.crc32(name.encode(errors="surrogatepass")) >> 1

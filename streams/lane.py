@@ -1,5 +1,6 @@
 """One lane: its keys, what they met before, their windows, and the detectors that watch them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import expm1
 from typing import Any
@@ -19,11 +20,13 @@ from streams.columns import Columns
 from streams.keys import REFUSED, Keys
 from streams.pairs import Pairs, pair
 from streams.reports import Reporter, Told, glimpse
+from streams.table import Names
 from streams.windows import Part, Trip, Windows
 
 Ints = npt.NDArray[np.int64]
 HABIT_WINDOWS = 3  # closed windows that make a habit, which is never evicted
 NAME_OF: dict[LaneName, str] = {"credential": "api_key_id", "origin": "client_address"}
+HASH_OF: dict[LaneName, str] = {"credential": "key", "origin": "address"}
 MET = {"model": 1, "address": 2, "client": 3}
 
 
@@ -119,17 +122,15 @@ class Lane:
 
     def _add(self, part: Part, columns: Columns) -> None:
         records = columns.records
-        every = columns.values(NAME_OF[self.name])
-        names = [every[row] for row in part.rows.tolist()]
-        lacking = self.keys.lacking(names)
-        if lacking:
-            self._evict(lacking)
-        keys = self.keys.numbers(names)
-        if (keys == REFUSED).any():
-            self.flooded = True
+        names = columns.values(NAME_OF[self.name])
+        hashes = columns[HASH_OF[self.name]][part.rows]
+        keys = self.keys.numbers(hashes)
+        new = np.flatnonzero(keys == REFUSED)
+        if len(new):
+            self._admit(hashes[new], lambda at: str(names[part.rows[new[at]]]))
+            keys = self.keys.numbers(hashes)
             room = np.flatnonzero(keys != REFUSED)
             part, keys = _subset(part, room), keys[room]
-            names = [names[at] for at in room.tolist()]
             if not len(room):
                 return
         self.visits += len(keys)
@@ -140,28 +141,43 @@ class Lane:
             cells, trips = windows.add(keys, part, columns)
             self._collect(number, cells, part, records)
             if trips:
-                self._settle(number, trips, part, columns, names)
+                self._settle(number, trips, part, columns)
+
+    def _admit(self, hashes: Names, name_of: Callable[[int], str]) -> None:
+        wanted = len(self.keys) + len(hashes)
+        if wanted > self.keys.limit:
+            self._evict(len(self.keys) + len(np.unique(hashes)) - self.keys.limit)
+        if self.keys.admit(hashes, name_of):
+            self.flooded = True
 
     def _meet(self, keys: Ints, part: Part, columns: Columns) -> None:
         """Marks events that use a model, an address or a client new to their key."""
         hours = self.windows[-1]
         numbers = (part.times + hours.phase(keys)) // CREDENTIAL_1H.width_ms
+        asked = []
         for item, kind in MET.items():
             values = columns[item][part.rows]
             known = np.flatnonzero(values)
-            new = np.zeros(len(keys), np.bool_)
-            fresh = np.zeros(len(keys), np.bool_)
-            if len(known):
-                pairs = pair(self.keys.hash[keys[known]], values[known], kind)
-                new[known], fresh[known] = self.pairs.visit(pairs, numbers[known])
-            columns.fill(f"new_{item}", part.rows, new)
-            columns.fill(f"fresh_{item}", part.rows, new & fresh)
+            names = pair(self.keys.hash[keys[known]], values[known], kind)
+            asked.append((item, known, names))
+        new, fresh = self.pairs.visit(
+            np.concatenate([names for *_, names in asked]),
+            np.concatenate([numbers[known] for _, known, _ in asked]),
+        )
+        begin = 0
+        for item, known, names in asked:
+            here = slice(begin, begin + len(names))
+            begin += len(names)
+            columns.fill(f"new_{item}", part.rows[known], new[here])
+            columns.fill(f"fresh_{item}", part.rows[known], new[here] & fresh[here])
         stranger = columns["new_address"][part.rows]
         odd = stranger & (columns["new_model"] | columns["new_client"])[part.rows]
         columns.fill("stranger", part.rows, stranger)
         columns.fill("odd", part.rows, odd)
 
     def _evict(self, lacking: int) -> None:
+        if lacking <= 0:
+            return
         habit = np.zeros(self.keys.capacity, np.bool_)
         for windows in self.windows:
             habit |= windows.habits.n >= HABIT_WINDOWS
@@ -194,11 +210,10 @@ class Lane:
                 one.events.append(glimpse(records[int(part.rows[at])], time))
                 one.newest_ms = max(one.newest_ms, time)
 
-    def _settle(
-        self, number: int, trips: list[Trip], part: Part, columns: Columns, names: list[str]
-    ) -> None:
+    def _settle(self, number: int, trips: list[Trip], part: Part, columns: Columns) -> None:
         """Asks the detectors about trips, window by window, event by event."""
         windows, records = self.windows[number], columns.records
+        names = columns.values(NAME_OF[self.name])
         by_cell: dict[int, list[Trip]] = {}
         for trip in trips:
             by_cell.setdefault(trip.cell, []).append(trip)
@@ -211,7 +226,7 @@ class Lane:
                         continue
                     row = int(part.rows[trip.at])
                     view = self._view(
-                        number, cell, trip.totals, channel, names[trip.at], records[row], False
+                        number, cell, trip.totals, channel, names[row], records[row], False
                     )
                     verdict = detector.judge(view)
                     if verdict is None:

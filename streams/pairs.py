@@ -1,25 +1,22 @@
-"""Which values each key has met, and when first: a hash table of (key, value) pairs in columns.
-
-Answers for a whole block at once "is this model, address or client new to this key?". A value is
-*new* in the window it is first met in and in the one after; in each window it is *fresh* once.
-"""
+"""What each key met before, and how often a window saw the same value; a block at a time."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Hashes = npt.NDArray[np.uint64]
+from streams.table import Names, Table
+
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 _MIX_A = np.uint64(0x9E3779B97F4A7C15)
 _MIX_B = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
-_EMPTY = np.uint64(0)
 NEVER = np.int32(-(2**31))
 
 
-def pair(keys: Hashes, values: Hashes, kind: int) -> Hashes:
+def pair(keys: Names, values: Names, kind: int) -> Names:
     """One 64-bit name for each (key, value) of a kind. Never 0."""
     mixed = (keys + np.uint64(kind)) * _MIX_A ^ values
     mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX_B
@@ -27,110 +24,140 @@ def pair(keys: Hashes, values: Hashes, kind: int) -> Hashes:
 
 
 class Pairs:
-    """Pairs with the window each was first met in.
+    """(key, value) pairs, with the window each was first met in.
+
+    A value is *new* in the window it is first met in and in the one after; in each window it is
+    *fresh* once.
 
     Args:
-        limit: pairs; beyond it those met longest ago are forgotten and `forgotten` counts them.
+        limit: pairs; beyond it those not met for longest are forgotten and `forgotten` counts them.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.forgotten = 0
-        self._allocate(1024)
+        self._table = Table({"first": ((), np.int32, 0), "met": ((2,), np.int32, NEVER)})
 
-    def _allocate(self, capacity: int) -> None:
-        self._bits = np.uint64(64 - (capacity.bit_length() - 1))
-        self._mask = capacity - 1
-        self.names: Hashes = np.zeros(capacity, np.uint64)
-        self.first = np.zeros(capacity, np.int32)
-        self.met = np.full((capacity, 2), NEVER, np.int32)  # newest even and odd window
-        self.count = 0
+    def __len__(self) -> int:
+        return self._table.count
 
-    def _slots(self, names: Hashes) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """Where each name is, or the empty slot where it would go; and whether it is there."""
-        slot = ((names * _MIX_A) >> self._bits).astype(np.int64)
-        found = self.names[slot]
-        here = found == names
-        searching = np.flatnonzero(~here & (found != _EMPTY))
-        while len(searching):
-            slot[searching] = (slot[searching] + 1) & self._mask
-            found = self.names[slot[searching]]
-            same = found == names[searching]
-            here[searching[same]] = True
-            searching = searching[~same & (found != _EMPTY)]
-        return slot, here
-
-    def visit(self, names: Hashes, windows: Ints) -> tuple[Any, Any]:
+    def visit(self, names: Names, windows: Ints) -> tuple[Flags, Flags]:
         """Notes that these pairs were met in these windows.
 
         All windows of one pair in a call lie within two neighbouring ones.
 
         Returns:
-            For each: is the pair new; is this its first event in its window in this block and ever.
+            For each: is the pair new; is this its first event in its window.
         """
-        slot, here = self._slots(names)
+        slots, here = self._table.find(names)
         if not here.all():
-            self._add(names[~here], windows[~here])
-            slot, _ = self._slots(names)
-        np.minimum.at(self.first, slot, windows.astype(np.int32))
-        new = self.first[slot] >= windows - 1
+            missing = np.flatnonzero(~here)
+            added, at, which = np.unique(names[missing], return_index=True, return_inverse=True)
+            wanted = self._table.count + len(added)
+            stays = self._table.has_room(len(added)) and wanted <= self.limit
+            places = self._add(added, windows[missing[at]])
+            slots[missing] = places[which]
+            if not stays:
+                slots, _ = self._table.find(names)
+        first, met = self._table["first"], self._table["met"]
+        earlier = first[slots] > windows
+        if earlier.any():
+            np.minimum.at(first, slots[earlier], windows[earlier].astype(np.int32))
+        new = first[slots] >= windows - 1
         parity = windows & 1
         fresh = np.zeros(len(names), np.bool_)
-        stale = np.flatnonzero(self.met[slot, parity] != windows)
+        stale = np.flatnonzero(met[slots, parity] != windows)
         if len(stale):
-            _, first = np.unique(slot[stale] * 2 + parity[stale], return_index=True)
-            at = stale[first]
-            fresh[at] = True
-            self.met[slot[at], parity[at]] = windows[at]
+            _, at = np.unique(slots[stale] * 2 + parity[stale], return_index=True)
+            chosen = stale[at]
+            fresh[chosen] = True
+            met[slots[chosen], parity[chosen]] = windows[chosen]
         return new, fresh
 
-    def _add(self, names: Hashes, windows: Ints) -> None:
-        names, at = np.unique(names, return_index=True)
-        windows = windows[at]
-        if self.count + len(names) > self.limit:
+    def _add(self, names: Names, windows: Ints) -> Ints:
+        if self._table.count + len(names) > self.limit:
             self._forget()
-        if (self.count + len(names)) * 4 > len(self.names) * 3:
-            self._rebuild(np.flatnonzero(self.names), 2 * (self.count + len(names)))
-        self._insert(names, windows.astype(np.int32), np.full((len(names), 2), NEVER, np.int32))
-
-    def _insert(self, names: Hashes, first: Any, met: Any) -> None:
-        left = np.arange(len(names))
-        while len(left):  # several names may want one empty slot: one of them wins a round
-            slot, _ = self._slots(names[left])
-            _, at = np.unique(slot, return_index=True)
-            winners = left[at]
-            self.names[slot[at]] = names[winners]
-            self.first[slot[at]] = first[winners]
-            self.met[slot[at]] = met[winners]
-            left = np.delete(left, at)
-        self.count += len(names)
-
-    def _rebuild(self, kept: Ints, room: int) -> None:
-        names, first, met = self.names[kept], self.first[kept], self.met[kept]
-        self._allocate(1 << max(10, int(room * 4 / 3).bit_length()))
-        self._insert(names, first, met)
+        never = np.full((len(names), 2), NEVER, np.int32)
+        return self._table.add(names, first=windows.astype(np.int32), met=never)
 
     def _forget(self) -> None:
-        """Drops the quarter that was met longest ago."""
-        used = np.flatnonzero(self.names)
-        order = np.lexsort((self.names[used], self.met[used].max(1)))
-        kept = used[order[len(used) // 4 :]]
-        self.forgotten += len(used) - len(kept)
-        self._rebuild(kept, len(kept))
+        """Drops the quarter that was not met for longest."""
+        used = np.flatnonzero(self._table.names)
+        order = np.lexsort((self._table.names[used], self._table["met"][used].max(1)))
+        gone = len(used) // 4
+        self.forgotten += gone
+        self._table.keep(used[order[gone:]])
 
     def state(self) -> dict[str, Any]:
-        """Everything it holds, in an order of its own (not of insertion)."""
-        used = np.flatnonzero(self.names)
-        used = used[np.argsort(self.names[used])]
-        return {
-            "names": self.names[used],
-            "first": self.first[used],
-            "met": self.met[used],
-            "forgotten": self.forgotten,
-        }
+        """Everything it holds, as plain values."""
+        return {"table": self._table.state(), "forgotten": self.forgotten}
 
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
-        self._allocate(1 << max(10, (2 * len(state["names"])).bit_length()))
-        self._insert(state["names"], state["first"], state["met"])
+        self._table.load(state["table"])
+        self.forgotten = state["forgotten"]
+
+
+class Tally:
+    """How often each window saw the same value.
+
+    Args:
+        limit: (window, value) pairs; beyond it those of the oldest windows are forgotten.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.forgotten = 0
+        self._table = Table({"count": ((), np.int32, 0), "end": ((), np.int64, 0)})
+
+    def visit(self, names: Names, ends: Ints, clock_ms: int) -> Ints:
+        """Counts these values.
+
+        Args:
+            names: of window and value.
+            ends: when each window closes; what closed before `clock_ms` may be dropped.
+        Returns:
+            For each: how often it came before.
+        """
+        distinct, first, which, counts = np.unique(
+            names, return_index=True, return_inverse=True, return_counts=True
+        )
+        slots, here = self._table.find(distinct)
+        if not here.all():
+            missing = np.flatnonzero(~here)
+            stays = self._table.has_room(len(missing))
+            if not stays:
+                self._make_room(len(missing), clock_ms)
+            added, none = distinct[missing], np.zeros(len(missing), np.int32)
+            slots[missing] = self._table.add(added, count=none, end=ends[first[missing]])
+            if not stays:
+                slots, _ = self._table.find(distinct)
+        tallied = self._table["count"]
+        before = tallied[slots].astype(np.int64)
+        tallied[slots] += counts.astype(np.int32)
+        if len(distinct) == len(names):
+            return before[which]
+        order = np.argsort(which, kind="stable")
+        rank = np.empty(len(names), np.int64)
+        rank[order] = np.arange(len(names)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return before[which] + rank
+
+    def _make_room(self, wanted: int, clock_ms: int) -> None:
+        table = self._table
+        used = np.flatnonzero(table.names)
+        kept = used[table["end"][used] >= clock_ms]
+        if len(kept) + wanted > self.limit:
+            order = np.lexsort((table.names[kept], table["end"][kept]))
+            gone = len(kept) // 4
+            self.forgotten += gone
+            kept = kept[order[gone:]]
+        table.keep(kept, len(kept) + wanted)
+
+    def state(self) -> dict[str, Any]:
+        """Everything it holds, as plain values."""
+        return {"table": self._table.state(), "forgotten": self.forgotten}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        self._table.load(state["table"])
         self.forgotten = state["forgotten"]

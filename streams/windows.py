@@ -22,11 +22,13 @@ from detectors.habits import Habits, limits
 from streams.alarms import ESCALATE, Alarms
 from streams.columns import ITEMS, Columns
 from streams.keys import Keys
+from streams.pairs import Tally, pair
 
 Ints = npt.NDArray[np.int64]
 NO_LIMIT = np.int64(2**62)
 STEPS = 50  # different boundaries that the windows of a width have
 MAX_VALUES = 1024  # different values of one item that one window counts
+MAX_TALLIES = 4_000_000  # (window, value) pairs whose repeats are counted
 NEVER = -(2**31)
 
 
@@ -103,7 +105,8 @@ class Windows:
         self._cells = 0
         self._free: list[int] = []
         self._allocate(256)
-        self.values: dict[int, dict[str, dict[str | None, int]]] = {}  # cell -> feature -> counts
+        self.values: dict[int, dict[str, dict[str, int]]] = {}  # cell -> feature -> values
+        self.tallies = {f.name: Tally(MAX_TALLIES) for f in spec.features if isinstance(f, Repeats)}
 
     @staticmethod
     def _place(names: tuple[str, ...], channel: Channel) -> int:
@@ -203,39 +206,69 @@ class Windows:
                         amounts.append(None)
                         continue
                     amount = np.where(mask, amount, 0)
-            elif isinstance(feature, Distinct | Repeats):
+            elif isinstance(feature, Distinct):
                 amount = self._count_values(feature, cells, part, mask, columns)
-                if amount is None:
-                    amounts.append(None)
-                    continue
+            else:
+                amount = self._count_repeats(number, feature, cells, part, mask, columns)
+            if amount is None:
+                amounts.append(None)
+                continue
             amounts.append(amount)
             np.add.at(flat, at + number, amount)
         return amounts
 
     def _count_values(
-        self, feature: Any, cells: Ints, part: Part, mask: Any, columns: Columns
+        self, feature: Distinct, cells: Ints, part: Part, mask: Any, columns: Columns
     ) -> Ints | None:
-        """1 for each event that makes a count of values grow."""
+        """1 for each event that brings a value its window has not seen."""
         chosen = np.arange(len(cells)) if mask is None else np.flatnonzero(mask)
         if not len(chosen):
             return None
-        name, attribute, records = feature.name, ITEMS[feature.of], columns.records
-        rows = part.rows if mask is None else part.rows[chosen]
+        name, values = feature.name, columns.values(ITEMS[feature.of])
         found: list[int] = []
-        step = _distinct if isinstance(feature, Distinct) else _repeats
-        values = self.values
-        counts: dict[str | None, int] = {}
-        last = -1
         for at, cell, row in zip(
-            chosen.tolist(), cells[chosen].tolist(), rows.tolist(), strict=True
+            chosen.tolist(), cells[chosen].tolist(), part.rows[chosen].tolist(), strict=True
         ):
-            value = getattr(records[row], attribute)
-            if value is None:
-                continue
-            if cell != last:
-                counts = values.setdefault(cell, {}).setdefault(name, {None: 0})
-                last = cell
-            if step(counts, value):
+            value = values[row]
+            seen = self.values.setdefault(cell, {}).setdefault(name, {})
+            if value is not None and value not in seen:
+                if len(seen) >= MAX_VALUES:
+                    self.overflows += 1
+                    continue
+                seen[value] = 1
+                found.append(at)
+        if not found:
+            return None
+        amount = np.zeros(len(cells), np.int64)
+        amount[found] = 1
+        return amount
+
+    def _count_repeats(
+        self, number: int, feature: Repeats, cells: Ints, part: Part, mask: Any, columns: Columns
+    ) -> Ints | None:
+        """1 for each event whose value comes again more often than any did in its window."""
+        values = columns[feature.of][part.rows]
+        chosen = np.flatnonzero(values if mask is None else mask & (values > 0))
+        if not len(chosen):
+            return None
+        own = cells[chosen]
+        names = pair(self.keys.hash[self.key[own]], values[chosen], int(number))
+        names = pair(names, self.window[own].astype(np.uint64), 0)
+        ends = self.end_ms(own) + self.lateness_ms
+        before = self.tallies[feature.name].visit(names, ends, int(part.clock[0]))
+        again = np.flatnonzero(before)
+        if not len(again):
+            return None
+        top: dict[int, int] = {}
+        found: list[int] = []
+        for at, cell, times in zip(
+            chosen[again].tolist(), own[again].tolist(), before[again].tolist(), strict=True
+        ):
+            most = top.get(cell)
+            if most is None:
+                most = top[cell] = int(self.total[cell, number])
+            if times > most:
+                top[cell] = times
                 found.append(at)
         if not found:
             return None
@@ -405,6 +438,7 @@ class Windows:
                 for place, cell in enumerate(cells.tolist())
                 for feature, counts in self.values.get(cell, {}).items()
             ],
+            "tallies": {name: tally.state() for name, tally in self.tallies.items()},
             "habits": self.habits.state(keys),
         }
 
@@ -424,7 +458,9 @@ class Windows:
             self.wheel[tick].append(cell)
         for place, feature, counts in state["values"]:
             table = self.values.setdefault(int(cells[place]), {})
-            table[feature] = {value: count for value, count in counts}
+            table[feature] = dict(counts)
+        for name, tally in self.tallies.items():
+            tally.load(state["tallies"][name])
         self.habits.load(state["habits"], keys)
         return cells
 
@@ -435,24 +471,6 @@ class Windows:
 
 
 _CELL = ("key", "window", "first_ms", "total", "base", "limit", "tail", "mature")
-
-
-def _distinct(counts: dict[str | None, int], value: str) -> bool:
-    if value in counts or len(counts) > MAX_VALUES:
-        return False
-    counts[value] = 1
-    return True
-
-
-def _repeats(counts: dict[str | None, int], value: str) -> bool:
-    seen = counts.get(value, 0) + 1
-    if seen == 1 and len(counts) > MAX_VALUES:
-        return False
-    counts[value] = seen
-    if seen > counts[None]:
-        counts[None] = seen
-        return True
-    return False
 
 
 def rare_count(before: Any, months: Any, share: float, spec: WindowSpec) -> Any:
