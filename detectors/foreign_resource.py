@@ -8,10 +8,9 @@ from schemas.decode import Record
 from schemas.finding import About, Severity
 
 OWNED_AFTER = 4  # uses by one tenant alone that make it the likely owner
-SETTLED_MS = 60_000  # uses newer than this are not counted: others may still arrive
+SETTLED_MS = 300_000  # uses newer than this are not counted: others may still arrive
 HORIZON_MS = 7 * 86_400_000
 MAX_RESOURCES = 200_000  # remembered per generation
-MAX_USES = 8  # remembered per resource
 
 
 class ForeignResource(Detector):
@@ -95,10 +94,16 @@ class ForeignResource(Detector):
         settled = [one for one in uses if one[0] <= time_ms - SETTLED_MS]
         tenants = {one[1] for one in settled}
         if status != "error":
-            self._memory.put(resource, sorted([*uses, [time_ms, tenant]])[-MAX_USES:])
+            self._memory.put(resource, _kept(sorted([*uses, [time_ms, tenant]])))
         if len(tenants) == 1 and len(settled) >= OWNED_AFTER:
             return str(next(iter(tenants)))
         return None
+
+
+def _kept(uses: list[list[object]]) -> list[list[object]]:
+    """The earliest uses, and the first by anybody else: enough to know a lone owner."""
+    others = [use for use in uses[OWNED_AFTER:] if use[1] != uses[0][1]]
+    return uses[:OWNED_AFTER] + others[:1]
 
 
 def _severity(known: bool, reached: bool) -> Severity:

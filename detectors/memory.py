@@ -55,6 +55,11 @@ class Memory:
             self._old, self._young = self._young, {}
         self._young[key] = value
 
+    def keep(self, key: str, value: Any) -> None:
+        """Remembers for longer what `get` gave for `key`."""
+        if key not in self._young:
+            self.put(key, value)
+
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""
         return {

@@ -6,7 +6,6 @@ from schemas.finding import About, Severity
 LEAST_429 = 100  # calls answered 429 within five minutes
 SHARE = 0.1  # part of the alert budget
 SAME_PROMPT = 6  # 429s of one prompt in five minutes; an honest client stops at five attempts
-REFUSED_SHARE = 0.5  # of all calls in the window
 
 
 class RateLimitStorm(Detector):
@@ -54,10 +53,6 @@ class RateLimitStorm(Detector):
         calls, limited = window.totals["calls"], window.totals["rate_limited"]
         again = window.totals["limited_repeats"]
         same = again + 1 if again else 0
-        if limited < REFUSED_SHARE * calls and same <= 2 * SAME_PROMPT:
-            return None
-        if same == 0 and window.tripped != "rate_limited":
-            return None
         if 0 < same <= SAME_PROMPT:
             return None  # everybody is refused, and backs off: the provider's incident
         repeated = f"; one request was sent {same} times" if same else ""

@@ -66,7 +66,8 @@ class SharedSession(Detector):
             return ()
         first = self._memory.get(session)
         if first is not None and first[0] == tenant and time_ms >= first[1]:
-            return ()  # the usual case; remembered long enough by being put again once a generation
+            self._memory.keep(session, first)
+            return ()  # the usual case
         if not self.allowed.isdisjoint((tenant, event.user_id, event.api_key_id)):
             return ()
         mine = [tenant, time_ms, event.event_id]

@@ -20,7 +20,7 @@ SCHEMA_VERSION = "1.0"
 MAX_IDENTIFIER = 256  # characters
 MAX_TEXT = 1024  # characters
 MAX_COUNT = 2**40  # tokens, bytes or requests in one event
-MAX_COST_USD = 1e6  # dollars in one event
+MAX_COST_USD = 1e5  # dollars in one event; 92 000 of them still fit one window's total
 MAX_DURATION_MS = 1e10  # 115 days
 MAX_LIST = 64  # members of one list field
 

@@ -318,7 +318,9 @@ class Lane:
                     view = self._view(
                         number, cell, totals, channel, one.finding.entity.id, one.record, True
                     )
-                    self.reporter.closed(view, detector.judge(view), one, now, position)
+                    self.reporter.closed(
+                        detector.about, view, detector.judge(view), one, (now, now, position)
+                    )
                 elif not (over and alarms.level(key, name, window) is not None):
                     continue
                 named = dict(zip(windows.spec.index, totals.tolist(), strict=True))

@@ -126,10 +126,11 @@ class Reporter:
         return Told(self._add(sequence, TRIP, end, finding), window.event, [event], now_ms)
 
     def closed(
-        self, window: Window, verdict: Verdict | None, told: Told, now_ms: int, sequence: int
+        self, about: About, window: Window, verdict: Verdict | None, told: Told, times: Times
     ) -> None:
         """A window's final revision, from totals in which no order shows."""
         first = told.finding
+        _, now_ms, sequence = times
         changes: dict[str, Any] = {
             "revision": first.revision + 1,
             "final": True,
@@ -139,7 +140,7 @@ class Reporter:
             "provenance": first.provenance.model_copy(update={"position": sequence}),
         }
         if verdict is not None:
-            worst = max(first.severity, verdict.severity or first.severity, key=_rank)
+            worst = max(first.severity, verdict.severity or about.severity, key=_rank)
             changes |= {
                 "summary": verdict.summary,
                 "severity": worst,

@@ -317,7 +317,7 @@ class Windows:
             for number, (detector, channel) in enumerate(self.watched):
                 level = self.alarms.level(key, detector.about.id, window)
                 if level and (told := level.get(channel.feature, 0)):
-                    limit = max(int(self.limit[cell, number]), ESCALATE * told)
+                    limit = min(max(int(self.limit[cell, number]), ESCALATE * told), int(NO_LIMIT))
                     self.limit[cell, number] = limit
 
     def _walk(self, cell: int, start: int) -> list[Trip]:
