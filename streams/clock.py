@@ -13,6 +13,7 @@ import numpy.typing as npt
 from schemas.decode import EPOCH, MILLISECOND
 
 Ints = npt.NDArray[np.int64]
+Held = tuple[int, Any, int]  # position, record, time
 JUMP_MS = 3_600_000
 AHEAD_MS = 300_000  # an event may be this far ahead of its ingest stamp
 START = -(2**60)
@@ -28,16 +29,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_ms = START
-        self.held: tuple[int, Any, int] | None = None
+        self.held: Held | None = None
 
     def admit(
         self, records: list[Any], times: Ints, positions: Ints
-    ) -> tuple[list[Any], Ints, Ints, list[int]]:
-        """Holds back what has no witness.
+    ) -> tuple[list[Any], Ints, Ints, list[Held]]:
+        """Holds back what has no witness. An event's own redelivery is none.
 
         Returns:
             Records, times and positions to go on with (one that was held may lead), and the
-            positions of events that are refused because nothing bore them out.
+            events that are refused because nothing bore them out.
         """
         if not len(times):
             return records, times, positions, []
@@ -50,17 +51,17 @@ class Clock:
 
     def _one_by_one(
         self, records: list[Any], times: Ints, positions: Ints
-    ) -> tuple[list[Any], Ints, Ints, list[int]]:
+    ) -> tuple[list[Any], Ints, Ints, list[Held]]:
         now, held = self.now_ms, self.held
-        out: list[tuple[int, Any, int]] = []
-        refused: list[int] = []
+        out: list[Held] = []
+        refused: list[Held] = []
         for position, record, time in zip(positions.tolist(), records, times.tolist(), strict=True):
             if held is not None:
-                if time >= held[2] - JUMP_MS:
+                if time >= held[2] - JUMP_MS and record.event_id != held[1].event_id:
                     out.append(held)
                     now = max(now, held[2])
                 else:
-                    refused.append(held[0])
+                    refused.append(held)
                 held = None
             if time > now + JUMP_MS and not _stamped(record, time):
                 held = (position, record, time)
@@ -75,7 +76,7 @@ class Clock:
             refused,
         )
 
-    def release(self) -> tuple[int, Any, int] | None:
+    def release(self) -> Held | None:
         """At the end of the input: the held event, if it was the only word on the time."""
         held, self.held = self.held, None
         return held if self.now_ms == START else None

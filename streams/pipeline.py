@@ -26,7 +26,7 @@ from schemas.finding import Entity, Finding
 from schemas.finding import Lane as LaneName
 from schemas.reader import Reader
 from schemas.records import Control, Heartbeat, Rollup
-from streams.clock import START, Clock
+from streams.clock import START, Clock, Held
 from streams.columns import Columns, Fingerprints
 from streams.controls import Controls
 from streams.health import FLOOD, IDS_FORGOTTEN
@@ -175,10 +175,9 @@ class Pipeline:
             records, times, positions = self._line_by_line(block, output)
         self._counts["events"] += len(records)
         if len(records):
-            before = self._clock.held
             records, times, positions, refused = self._clock.admit(records, times, positions)
             if refused:
-                self._refuse(refused, before, positions, output)
+                self._refuse(refused, output)
         if len(records):
             self._judge(records, times, positions, output)
         self._tell(output)
@@ -202,7 +201,7 @@ class Pipeline:
             position, record, time = released
             self._judge([record], np.array([time]), np.array([position]), output)
         elif held is not None:
-            self._refuse([held[0]], held, np.array([], np.int64), output)
+            self._refuse([held], output)
         self._tell(output)
         return output
 
@@ -234,10 +233,10 @@ class Pipeline:
         self._counts["controls"] += 1
         return True
 
-    def _refuse(self, refused: list[int], held: Any, positions: Ints, output: Output) -> None:
+    def _refuse(self, refused: list[Held], output: Output) -> None:
         reason = "clock_ahead: more than an hour ahead of every other event"
-        for position in refused:
-            raw = msgspec.json.encode(held[1]) if held and held[0] == position else b""
+        for position, record, _ in refused:
+            raw = msgspec.json.encode(record)
             output.rejections.append(Rejection(position, "timestamp", reason, raw))
         self._counts["rejected"] += len(refused)
         self._counts["events"] -= len(refused)
