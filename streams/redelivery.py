@@ -39,6 +39,7 @@ class Redelivery:
         self._since = self._until = self._newest = 0  # clocks: young begun, old ended, last block
         self._ids: list[dict[str, Any]] = [{}, {}]  # id -> signature(s), young and old
         self._calls: list[dict[str, list[Any]]] = [{}, {}]  # call id and key -> signals
+        self._told = 0  # calls told of; numbers them
 
     def filter(self, columns: Columns, kept: Ints, before_ms: int, after_ms: int) -> Ints:
         """The events among `kept` that are neither duplicates nor merged, in order.
@@ -103,7 +104,8 @@ class Redelivery:
                     if near and record.ingest_source not in signals[1]:
                         signals[1].append(record.ingest_source)
                         return True
-        signals = [time_ms, [record.ingest_source]]
+        self._told += 1
+        signals = [time_ms, [record.ingest_source], self._told]
         for name in names:
             mine = self._calls[0].setdefault(name, [])
             mine.append(signals)
@@ -128,6 +130,7 @@ class Redelivery:
             "clocks": [self._since, self._until, self._newest],
             "ids": self._ids,
             "calls": self._calls,
+            "told": self._told,
             "counts": [self.duplicates, self.conflicts, self.merged, self.forgotten],
         }
 
@@ -135,5 +138,13 @@ class Redelivery:
         """Puts back what `state` gave."""
         self._since, self._until, self._newest = state["clocks"]
         self._ids = [dict(ids) for ids in state["ids"]]
-        self._calls = [dict(calls) for calls in state["calls"]]
+        self._told = state["told"]
+        one: dict[int, list[Any]] = {}  # the names of a call share what is known about it
+        self._calls = [
+            {
+                name: [one.setdefault(signals[2], signals) for signals in known]
+                for name, known in calls.items()
+            }
+            for calls in state["calls"]
+        ]
         self.duplicates, self.conflicts, self.merged, self.forgotten = state["counts"]
