@@ -53,7 +53,7 @@ class DuplicateSideEffect(Detector):
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(SPAN_MS, MAX_CALLS)
+        self._memory = Memory(2 * SPAN_MS, MAX_CALLS)  # one may come late
 
     @property
     def memory(self) -> Memory:
@@ -69,14 +69,10 @@ class DuplicateSideEffect(Detector):
         call = f"{event.tenant_id}\0{scope}\0{event.tool_name}\0{event.tool_args_hash}"
         mine = [time_ms, event.event_id, event.idempotency_key_id]
         seen = self._memory.get(call) or []
-        before = [one for one in seen if one < mine and time_ms - one[0] <= SPAN_MS]
-        after = [one for one in seen if one > mine and one[0] - time_ms <= SPAN_MS]
-        if before and _acted_again(before[-1], mine):
-            yield self._verdict(event, before[-1], mine)
-        # an event that comes late may turn out to be the first of two
-        first = after and not any(after[0][0] - one[0] <= SPAN_MS for one in before)
-        if first and _acted_again(mine, after[0]):
-            yield self._verdict(event, mine, after[0])
+        near = [one for one in seen if abs(one[0] - time_ms) <= SPAN_MS and _acted_twice(one, mine)]
+        if near:  # an event that comes late may turn out to be the first of two
+            first, again = sorted((min(near, key=lambda one: abs(one[0] - time_ms)), mine))
+            yield self._verdict(event, first, again)
         self._memory.put(call, sorted([*seen, mine])[-MAX_SUCCESSES:])
 
     @staticmethod
@@ -85,12 +81,12 @@ class DuplicateSideEffect(Detector):
         return Verdict(
             f"a tool with side effects succeeded again {apart:.0f} s after the same call succeeded",
             {"tool": event.tool_name, "seconds_apart": apart, "idempotency_key": bool(again[2])},
-            parts=(str(again[1]),),
+            parts=(str(event.tool_name), str(event.tool_args_hash)),
             decisive=(str(again[1]), int(str(again[0]))),
             others=((str(first[1]), int(str(first[0]))),),
         )
 
 
-def _acted_again(first: list[object], again: list[object]) -> bool:
+def _acted_twice(one: list[object], other: list[object]) -> bool:
     """Whether the tool was made to act twice: not if both carry one idempotency key."""
-    return first[2] is None or first[2] != again[2]
+    return one[2] is None or one[2] != other[2]
