@@ -1,0 +1,1 @@
+"""Third-party senders run for real: their environments, their processes, and a model to call."""

@@ -1,0 +1,3 @@
+"""Keeps pytest away from programs that run in other environments."""
+
+collect_ignore_glob = ["programs/*"]
