@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,31 @@ def test_control_records_pass_only_where_the_operator_reads_his_own_files() -> N
     broken = json.dumps(control | {"action": "rule"}).encode()
     adapted = adapt(broken, "canonical", Context(PEPPER, controls=True))
     assert ["action"] == [r.field for r in adapted.rejections]
+
+
+def test_parallel_calls_that_pin_trace_and_call_id_stay_apart() -> None:
+    probes = [
+        span(
+            spanId=f"{number:016x}",
+            parentSpanId="b7ad6b7169203331",
+            kind=3,
+            attributes=attributes(
+                gen_ai__operation__name="chat",
+                gen_ai__request__model="m",
+                litellm__call_id="pinned",
+            ),
+        )
+        for number in range(1, 301)
+    ]
+    assert 300 == len(told(export(*probes), "otlp-traces"))
+
+
+def test_a_trace_of_thousands_of_tool_calls_is_read_in_reasonable_time() -> None:
+    spans = [
+        {**tool_span("1", "read", kind, 10 * n, 10 * n + 9), "spanId": f"{kind}{n:015x}"}
+        for n in range(1, 1001)
+        for kind in (2, 3)
+    ]
+    began = time.monotonic()
+    assert 1000 == len(told(export(*spans), "otlp-traces"))
+    assert time.monotonic() - began < 20

@@ -6,13 +6,15 @@ The rules, each also in docs/events.md:
 2. Tool spans of one trace are one call when they play different roles (client, internal, server),
    name the same tool (`docs_mcp-read_document` is `read_document`), and overlap in time; spans with
    a common parent, or one the parent of the other, are paired first. One of each role at most.
-3. Model spans of one trace are one call when they overlap and share a call id of the gateway or a
-   response id.
+3. Model spans of one trace are one call when they share a call id of the gateway or a response id,
+   overlap, and one is above the other or both serve one incoming request: callers can pin ids and
+   traces, but not what a gateway puts below its own spans.
 4. Refused keys of one incoming request are one.
 
 The client's view is kept, what it lacks is filled in from the others, and all names are kept.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from schemas.adapters.genai import tool_word
 from schemas.adapters.signal import CLIENT, SERVER, Resource, Signal
 from schemas.event import MAX_LIST
 
-MAX_COMPARED = 64  # later records of one group that one record is compared with
+MAX_COMPARED = 64  # records of one group, nearest in time, that one record is compared with
 MAX_CLIMB = 64  # ancestors of a span
 
 _NEVER_FILLED = frozenset({"call.ids", "ingest.source", "event.id", "timestamp", "latency_ms"})
@@ -45,6 +47,10 @@ class Told:
         self.draft["call.ids"] = list(names)[:MAX_LIST]
 
 
+Call = tuple[Told, set[int]]
+"""What is known of a call, and the roles of the spans that told of it."""
+
+
 class Family:
     """The spans of one body as trees: who called whom, within one process."""
 
@@ -62,6 +68,14 @@ class Family:
             found.append(above)
             signal = above
         return found
+
+    def one_request(self, a: Signal, b: Signal) -> bool:
+        """Whether one span is above the other, or both are below one served request."""
+        above_a, above_b = self.ancestors(a), self.ancestors(b)
+        if a in above_b or b in above_a:
+            return True
+        tops = (above_a or [a])[-1], (above_b or [b])[-1]
+        return tops[0] is tops[1] and tops[0].role == SERVER
 
     def root(self, signal: Signal) -> str:
         """A name for the request that the span belongs to."""
@@ -85,8 +99,12 @@ def collapse(told: list[Told], family: Family) -> list[Told]:
     models = [t for t in told if t.draft["event.name"] == "llm.request"]
     refused = [t for t in told if t.draft["event.name"] == "llm.auth_failure"]
     rest = [t for t in told if t.draft["event.name"] == "agent.tool_list"]
-    models = _grouped(models, lambda t: _shared(t, "request.id"), _overlap, _richest)
-    models = _grouped(models, lambda t: _shared(t, "gen_ai.response.id"), _overlap, _richest)
+
+    def one_call(a: Told, b: Told) -> bool:
+        return _overlap(a, b) and family.one_request(a.signal, b.signal)
+
+    models = _grouped(models, lambda t: _shared(t, "request.id"), one_call, _richest)
+    models = _grouped(models, lambda t: _shared(t, "gen_ai.response.id"), one_call, _richest)
     refused = _grouped(refused, lambda t: family.root(t.signal), lambda a, b: True, _richest)
     found = [*_one_tool_call(tools), *models, *refused, *rest]
     return sorted(found, key=lambda t: t.index)
@@ -148,11 +166,13 @@ def _one_tool_call(tools: list[Told]) -> list[Told]:
     kept: list[Told] = []
     for group in groups.values():
         group.sort(key=lambda t: (_preference(t.signal), t.signal.start_ns, t.index))
-        calls: list[tuple[Told, set[int]]] = []
+        calls: list[Call] = []  # by start
         for one in group:
-            choice = _partner(one, calls) if one.signal.trace_id else None
+            at = bisect_left(calls, one.signal.start_ns, key=_start)
+            near = calls[max(0, at - MAX_COMPARED) : at + MAX_COMPARED]
+            choice = _partner(one, near) if one.signal.trace_id else None
             if choice is None:
-                calls.append((one, {one.signal.role}))
+                calls.insert(at, (one, {one.signal.role}))
             else:
                 choice[0].absorb(one)
                 choice[1].add(one.signal.role)
@@ -160,7 +180,11 @@ def _one_tool_call(tools: list[Told]) -> list[Told]:
     return kept
 
 
-def _partner(one: Told, calls: list[tuple[Told, set[int]]]) -> tuple[Told, set[int]] | None:
+def _start(call: Call) -> int:
+    return call[0].signal.start_ns
+
+
+def _partner(one: Told, calls: list[Call]) -> Call | None:
     fitting = [
         (_related(one.signal, told.signal), -abs(one.signal.start_ns - told.signal.start_ns), at)
         for at, (told, roles) in enumerate(calls)

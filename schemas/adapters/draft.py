@@ -15,7 +15,7 @@ from annotated_types import MaxLen
 from schemas.adapters.base import Context, Refused
 from schemas.adapters.clean import clean
 from schemas.decode import EventRecord, explain
-from schemas.event import MAX_LIST, SCHEMA_VERSION, Event
+from schemas.event import MAX_COST_USD, MAX_LIST, SCHEMA_VERSION, Event
 from schemas.identity import fingerprint, identifier
 from schemas.prices import list_prices
 
@@ -110,7 +110,7 @@ def estimate_cost(draft: Draft, context: Context) -> None:
     if not all(isinstance(draft.get(name), int | str | None) for name in cached):
         return
     table = list_prices() if context.prices is None else context.prices
-    if found := table.estimate(draft):
+    if (found := table.estimate(draft)) and found[0] <= MAX_COST_USD:
         draft["cost.usd"], draft["cost.source"] = found
 
 

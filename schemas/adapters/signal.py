@@ -25,7 +25,7 @@ class Happening:
     attributes: dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Signal:
     """A span, or a log record that belongs to one. Times are nanoseconds since 1970, 0 unknown."""
 
