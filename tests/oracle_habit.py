@@ -1,0 +1,93 @@
+"""What is usual for one key, as the oracle sees it: `river` for the mean, a list for the peaks."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import ceil, log
+from typing import Any
+
+import numpy as np
+from river import stats
+
+import detectors.habits as constants
+from detectors.features import WindowSpec
+
+MONTH_MS = 30 * 86_400_000
+
+
+@dataclass
+class Habit:
+    """What is usual for one key in the windows of one spec."""
+
+    first: int = 0
+    windows: int = 0
+    mean: dict[str, Any] = field(default_factory=dict)
+    var: dict[str, Any] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    peaks: dict[str, list[list[float]]] = field(default_factory=dict)  # [value, window]
+    clusters: dict[str, list[float]] = field(default_factory=dict)  # newest high, its window
+    versions: list[tuple[int, int, Counter[str], dict[str, Any]]] = field(default_factory=list)
+
+    def learn(self, spec: WindowSpec, number: int, totals: dict[str, int], usual: bool) -> None:
+        """Learns a closed window and notes what is usual from now on."""
+        self.windows += 1
+        self.counts.update({name: totals[name] for name in spec.counted})
+        months = (number - self.first + 1) * spec.width_ms / MONTH_MS
+        tail = {}
+        for name in spec.learned:
+            mean = self.mean.setdefault(name, stats.EWMean(constants.FADING))
+            var = self.var.setdefault(name, stats.EWVar(constants.FADING))
+            if usual:
+                value = float(np.log1p(np.float64(totals[name])))
+                mean.update(value)
+                var.update(value)
+                if self.windows >= constants.PROMOTE_AFTER:
+                    self._peak(name, number, constants.CLUSTER_MS // spec.width_ms, value)
+            deviation = float(np.sqrt(max(var.get(), 0.0)))
+            rate = max(constants.SMALL_RATE * self.windows / months, 1e-9)
+            rest = (
+                mean.get() + 2 * deviation,
+                max(deviation, constants.SMALL_SCALE),
+                float(np.log(rate)),
+            )
+            high = sorted(self.peaks.get(name, []))
+            if len(high) >= constants.ENOUGH_PEAKS:
+                excess = sum(value for value, _ in high) / len(high) - high[0][0]
+                scale = max(excess, constants.LEAST_SCALE)
+                rest = (high[0][0], scale, log(len(high)) - float(np.log(months)))
+            tail[name] = tuple(np.float32(x) for x in (float(np.expm1(mean.get())), *rest))
+        self.versions.append((number, self.windows, Counter(self.counts), tail))
+
+    def _peak(self, name: str, number: int, gap: int, value: float) -> None:
+        """Of high windows closer than an hour only the highest is a peak."""
+        peaks = self.peaks.setdefault(name, [])
+        if len(peaks) == constants.PEAKS and value <= min(peaks)[0]:
+            return
+        last = self.clusters.get(name)
+        if last and number - last[1] <= gap:
+            if value <= last[0]:
+                return
+            if last in peaks:
+                peaks.remove(last)
+        self.clusters[name] = [value, number]
+        peaks.append([value, number])
+        peaks.sort()
+        del peaks[: -constants.PEAKS]
+
+
+def tail_limit(tail: Any, share: float) -> float:
+    """The total that this tail reaches `share` times a month."""
+    _, log_tail, scale, log_rate = tail
+    z = max(float(log_rate) - float(np.log(share)), 0.0)
+    return float(np.expm1(min(float(log_tail) + float(scale) * z, 40.0)))
+
+
+def rare(before: int, months: float, share: float, width_ms: int) -> int:
+    """The least count that Chernoff's bound allows at most `share` times a month."""
+    width = width_ms / MONTH_MS
+    mean = (before + 1.0) / (max(months, 0.0) + 0.1) * width
+    count = ceil(mean)
+    for _ in range(40):
+        if count * log(count / mean) - count + mean >= log(1.0 / width / share):
+            break
+        count += 1
+    return count
