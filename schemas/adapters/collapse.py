@@ -16,16 +16,16 @@ The client's view is kept, what it lacks is filled in from the others, and all n
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.adapters.draft import Draft
+from schemas.adapters.family import Family
 from schemas.adapters.genai import tool_word
-from schemas.adapters.signal import CLIENT, SERVER, Resource, Signal
+from schemas.adapters.signal import CLIENT, SERVER, Signal
 from schemas.event import MAX_LIST
 
 MAX_COMPARED = 64  # records of one group, nearest in time, that one record is compared with
-MAX_CLIMB = 64  # ancestors of a span
 
 _NEVER_FILLED = frozenset({"call.ids", "ingest.source", "event.id", "timestamp", "latency_ms"})
 
@@ -49,47 +49,6 @@ class Told:
 
 Call = tuple[Told, set[int]]
 """What is known of a call, and the roles of the spans that told of it."""
-
-
-class Family:
-    """The spans of one body as trees: who called whom, within one process."""
-
-    def __init__(self, signals: Iterable[Signal]) -> None:
-        self._signals = [signal for signal in signals if signal.kind == "span"]
-        self._spans = {(s.trace_id, s.span_id): s for s in self._signals}
-
-    def ancestors(self, signal: Signal) -> list[Signal]:
-        """The span's callers in this body, nearest first."""
-        found: list[Signal] = []
-        while len(found) < MAX_CLIMB:
-            above = self._spans.get((signal.trace_id, signal.parent_id))
-            if above is None or above is signal or above in found:
-                break
-            found.append(above)
-            signal = above
-        return found
-
-    def one_request(self, a: Signal, b: Signal) -> bool:
-        """Whether one span is above the other, or both are below one served request."""
-        above_a, above_b = self.ancestors(a), self.ancestors(b)
-        if a in above_b or b in above_a:
-            return True
-        tops = (above_a or [a])[-1], (above_b or [b])[-1]
-        return tops[0] is tops[1] and tops[0].role == SERVER
-
-    def root(self, signal: Signal) -> str:
-        """A name for the request that the span belongs to."""
-        above = self.ancestors(signal)
-        top = above[-1] if above else signal
-        return f"{top.trace_id}:{top.span_id}"
-
-    def by_root(self, wanted: Callable[[Signal], bool]) -> dict[str, list[Signal]]:
-        """The wanted spans, by request."""
-        found: dict[str, list[Signal]] = defaultdict(list)
-        for signal in self._signals:
-            if wanted(signal):
-                found[self.root(signal)].append(signal)
-        return found
 
 
 def collapse(told: list[Told], family: Family) -> list[Told]:
@@ -209,79 +168,3 @@ def _same_tool(a: Told, b: Told) -> bool:
     return short == long or (
         len(long) > len(short) > 0 and long.endswith(short) and long[-len(short) - 1] in "-/.:_"
     )
-
-
-def enrich(told: Iterable[Told], family: Family) -> None:
-    """Adds what only other spans of the same request know: client, key, attempts."""
-    told = list(told)
-    attempts = family.by_root(_is_attempt)
-    resent = family.by_root(
-        lambda s: isinstance(s.attributes.get("http.request.resend_count"), int)
-    )
-    calls: dict[str, int] = defaultdict(int)
-    for one in told:
-        if one.draft["event.name"] == "llm.request":
-            calls[family.root(one.signal)] += 1
-    for one in told:
-        root = family.root(one.signal)
-        for above in family.ancestors(one.signal):
-            _fill_from(one, above)
-        if one.draft["event.name"] != "llm.request" or one.draft["retry.evidence"] != "none":
-            continue
-        below = [s for s in resent.get(root, ()) if one.signal in family.ancestors(s)]
-        if below:
-            count = max(s.attributes["http.request.resend_count"] for s in below)
-            one.draft |= {"http.request.resend_count": count, "retry.evidence": "observed"}
-        elif calls[root] == 1 and (tries := attempts.get(root)):
-            one.draft |= {
-                "http.request.resend_count": len(tries) - 1,
-                "retry.evidence": "observed",
-            }
-
-
-def _is_resent(signal: Signal) -> bool:
-    return isinstance(signal.attributes.get("http.request.resend_count"), int)
-
-
-def _is_attempt(signal: Signal) -> bool:
-    """A gateway's span for one attempt: a model and an owner, and nothing that tells of a call."""
-    has = signal.attributes
-    return (
-        "gen_ai.request.model" in has
-        and "litellm.api_key.hash" in has
-        and not any(name in has for name in _NOT_AN_ATTEMPT)
-    )
-
-
-_NOT_AN_ATTEMPT = (
-    "gen_ai.operation.name",
-    "code.function.name",
-    "http.route",
-    "http.request.method",
-    "mcp.method.name",
-    "litellm.call_id",
-)
-
-
-_OF_A_REFUSED_KEY = (
-    ("api_key.id", "litellm.api_key.hash"),
-    ("gen_ai.request.model", "gen_ai.request.model"),
-)
-
-
-def _fill_from(one: Told, above: Signal) -> None:
-    if not _same_process(one.signal.resource, above.resource):
-        return
-    for field in ("user_agent.original", "client.address"):
-        value = above.attributes.get(field)
-        if above.role == SERVER and isinstance(value, str) and not one.draft.get(field):
-            one.draft[field] = value
-            if field == "client.address":
-                one.draft["client.address.quality"] = "xff_unverified"
-    if one.draft["event.name"] == "llm.auth_failure":
-        for field, name in _OF_A_REFUSED_KEY:
-            one.draft[field] = one.draft.get(field) or above.attributes.get(name)
-
-
-def _same_process(a: Resource, b: Resource) -> bool:
-    return a is b or a.attributes == b.attributes

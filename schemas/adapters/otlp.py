@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from schemas.adapters import otlp_json, spellings
 from schemas.adapters.base import Adapted, Context, Refused, Rejected
-from schemas.adapters.collapse import Family, Told, collapse, enrich
+from schemas.adapters.collapse import Told, collapse
 from schemas.adapters.draft import finish
+from schemas.adapters.enrich import enrich
+from schemas.adapters.family import Family
 from schemas.adapters.genai import draft_of
 from schemas.adapters.kinds import kind_of
 from schemas.adapters.otlp_json import Item
