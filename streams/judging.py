@@ -90,6 +90,7 @@ class Judge:
         self._store = store
         self._quarantine = quarantine
         self._judged = max(judged, core.position)
+        self._stored = core.position
         self._cadence = cadence or Cadence()
         self._found = found
         self._failed = failed
@@ -102,6 +103,7 @@ class Judge:
     def start(self) -> None:
         """Begins to judge; nothing may be appended to the journal before."""
         self._align()
+        self._stored = self.core.position
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,8 +113,8 @@ class Judge:
         self._thread.join()
 
     def lag(self) -> int:
-        """Lines in the journal not yet judged."""
-        return max(0, self._journal.end() - self.core.position)
+        """Lines in the journal whose judgement is not yet stored."""
+        return max(0, self._journal.end() - self._stored)
 
     def seconds_since_progress(self) -> float:
         """0 while there is nothing to do."""
@@ -171,6 +173,7 @@ class Judge:
             refused = [_refused(bad) for bad in output.rejections]
             self._patiently(lambda: self._quarantine.add_all(refused))
         self._keep(output.findings, output.rollups, output.heartbeats, self._due())
+        self._stored = self.core.position
         self._progress = self._monotonic()
         return True
 
