@@ -76,15 +76,15 @@ class Pairs:
 
     def _add(self, names: Names, windows: Ints) -> Ints:
         if self._table.count + len(names) > self.limit:
-            self._forget()
+            self._forget(len(names))
         never = np.full((len(names), 2), NEVER, np.int32)
         return self._table.add(names, first=windows.astype(np.int32), met=never)
 
-    def _forget(self) -> None:
-        """Drops the quarter that was not met for longest."""
+    def _forget(self, wanted: int) -> None:
+        """Drops what was not met for longest: a quarter, or more where more room is wanted."""
         used = np.flatnonzero(self._table.names)
         order = np.lexsort((self._table.names[used], self._table["met"][used].max(1)))
-        gone = len(used) // 4
+        gone = min(len(used), max(len(used) // 4, len(used) + wanted - self.limit))
         self.forgotten += gone
         self._table.keep(used[order[gone:]])
 
