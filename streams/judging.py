@@ -158,11 +158,11 @@ class Judge:
             batch = self._journal.read(self.core.position, BLOCK_EVENTS)
         except JournalDamaged as damage:
             self._gap(damage.first, damage.end)
-            self.core.position = damage.end
+            self.core.position = self._stored = damage.end
             return True
         except JournalGap as gap:
             self._gap(self.core.position, gap.oldest)
-            self.core.position = gap.oldest
+            self.core.position = self._stored = gap.oldest
             return True
         if batch is None:
             return False

@@ -71,6 +71,11 @@ def run(serve: Serve, lines: list[bytes], kills: int) -> int:
         serve.start()
     sender.finish()
     serve.drained()
+    counted = {
+        name: serve.metric(f"tripmeter_judged_{name}_total")
+        for name in ("events", "duplicates", "late")  # a repeated line is one of the last two
+    }
+    assert len(lines) == counted["events"] - counted["duplicates"] - counted["late"], counted
     assert 0 == serve.stop(), serve.log
     return sender.repeated
 
