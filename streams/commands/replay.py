@@ -132,7 +132,8 @@ class _Keeper:
         from schemas.identity import Pepper
 
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Context(pepper=Pepper.load(self._folder / PEPPER_FILE).secret)
+        pepper = Pepper.load(self._folder / PEPPER_FILE).secret
+        return Context(pepper=pepper, controls=True)
 
     def keep(self, refused: Any) -> None:
         """Keeps one refused record."""
