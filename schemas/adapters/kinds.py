@@ -78,4 +78,6 @@ def _is_refused_key(signal: Signal) -> bool:
         name.startswith(("litellm.", "metadata.user_api_key")) for name in signal.attributes
     ):
         return False
+    if signal.attributes.get("litellm.provider.error.llm_provider"):
+        return False  # the provider refused the gateway's own key, which the call's span tells
     return any(str(signal.attributes.get(name)) in ("401", "403") for name in _CODES)

@@ -83,6 +83,8 @@ def _origin(error: Mapping[str, Any], name: str, kind: str, draft: Draft) -> str
         return "provider"
     if name in _GATEWAY_CLASSES or not draft.get("llm.deployment.id"):
         return "gateway"
+    if not draft.get("server.address"):
+        return "gateway"  # nothing was called; a custom authentication may raise what it likes
     return "provider" if draft["event.name"] == "llm.request" else None
 
 
