@@ -85,8 +85,6 @@ def finish(draft: Draft, context: Context) -> bytes:
         if value is None or value in ("", [], ()):
             continue
         values[name] = settle(name, value, context.pepper)
-    if values.get("event.name") == "llm.auth_failure":
-        name_refusal(values, context.pepper)
     if context.observed is not None:
         stamp(values, context.observed)
     try:
@@ -114,13 +112,6 @@ def estimate_cost(draft: Draft, context: Context) -> None:
     table = list_prices() if context.prices is None else context.prices
     if (found := table.estimate(draft)) and found[0] <= MAX_COST_USD:
         draft["cost.usd"], draft["cost.source"] = found
-
-
-def name_refusal(values: Draft, pepper: bytes) -> None:
-    """Adds the call id of a refused key: a gateway's signals share only the key and the model."""
-    if (key := values.get("api_key.id")) is not None:
-        model = fingerprint(pepper, values.get("gen_ai.request.model", ""))
-        values["call.ids"] = [f"refused:{key}:{model}", *values.get("call.ids", ())][:MAX_LIST]
 
 
 def stamp(values: Draft, observed: datetime) -> None:
