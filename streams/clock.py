@@ -5,6 +5,7 @@ stamped it, the stamp is its witness. If nobody did (a file from elsewhere), it 
 next event says whether time really moved on.
 """
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ Held = tuple[int, Any, int]  # position, record, time
 JUMP_MS = 3_600_000
 AHEAD_MS = 300_000  # an event may be this far ahead of its ingest stamp
 START = -(2**60)
+_SAME = attrgetter(
+    "event_id",
+    "api_key_id",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "http_status",
+    "error_type",
+    "status",
+)
 
 
 class Clock:
@@ -30,11 +41,12 @@ class Clock:
     def __init__(self) -> None:
         self.now_ms = START
         self.held: Held | None = None
+        self.copies = 0  # redeliveries of a held event, which say nothing about the time
 
     def admit(
         self, records: list[Any], times: Ints, positions: Ints
     ) -> tuple[list[Any], Ints, Ints, list[Held]]:
-        """Holds back what has no witness. An event's own redelivery is none.
+        """Holds back what has no witness. An event's own redelivery is none, and is dropped.
 
         Returns:
             Records, times and positions to go on with (one that was held may lead), and the
@@ -57,7 +69,10 @@ class Clock:
         refused: list[Held] = []
         for position, record, time in zip(positions.tolist(), records, times.tolist(), strict=True):
             if held is not None:
-                if time >= held[2] - JUMP_MS and record.event_id != held[1].event_id:
+                if _redelivered(held, record, time):
+                    self.copies += 1
+                    continue
+                if time >= held[2] - JUMP_MS:
                     out.append(held)
                     now = max(now, held[2])
                 else:
@@ -89,6 +104,10 @@ class Clock:
         after = np.maximum(np.maximum.accumulate(times), self.now_ms)
         before = np.concatenate([[self.now_ms], after[:-1]])
         return after, times >= before - lateness_ms
+
+
+def _redelivered(held: Held, record: Any, time: int) -> bool:
+    return time == held[2] and _SAME(record) == _SAME(held[1])
 
 
 def _stamped(record: Any, time: int) -> bool:

@@ -376,7 +376,7 @@ class Pipeline:
             events=counts["events"],
             judged=counts["judged"],
             late=counts["late"],
-            duplicates=again.duplicates,
+            duplicates=again.duplicates + self._clock.copies,
             conflicts=again.conflicts,
             merged=again.merged,
             rejected=counts["rejected"],
@@ -400,7 +400,7 @@ class Pipeline:
                 "settings": self.settings.fingerprint(),
                 "position": self.position,
                 "counts": dict(sorted(self._counts.items())),
-                "clock": self._clock.now_ms,
+                "clock": [self._clock.now_ms, self._clock.copies],
                 "held": held and [held[0], msgspec.json.encode(held[1]), held[2]],
                 "redelivery": self._redelivery.state(),
                 "controls": self._controls.state(),
@@ -427,7 +427,7 @@ class Pipeline:
             raise BadSnapshot("snapshot was made under other settings")
         pipeline.position = state["position"]
         pipeline._counts = Counter(state["counts"])
-        pipeline._clock.now_ms = state["clock"]
+        pipeline._clock.now_ms, pipeline._clock.copies = state["clock"]
         if state["held"]:
             position, record, time = state["held"]
             held = msgspec.json.decode(record, type=EventRecord)

@@ -26,9 +26,12 @@ class Admission:
         for position, line in enumerate(lines):
             time = milliseconds(json.loads(line)["timestamp"])
             if held is not None:
-                then = milliseconds(json.loads(held[1])["timestamp"])
-                another = json.loads(line)["event.id"] != json.loads(held[1])["event.id"]
-                if another and time >= then - JUMP_MS:
+                first, again = json.loads(held[1]), json.loads(line)
+                then = milliseconds(first["timestamp"])
+                if time == then and self._facts(first, time) == self._facts(again, time):
+                    self.counts["duplicates"] += 1
+                    continue
+                if time >= then - JUMP_MS:
                     now = then if now is None else max(now, then)
                     yield held
                 else:
@@ -44,11 +47,16 @@ class Admission:
         elif held is not None:
             self.counts["refused"] += 1
 
+    @staticmethod
+    def _facts(event: dict[str, Any], time: int) -> tuple[Any, ...]:
+        nano = round(event.get("cost.usd", 0.0) * 1e9)
+        who = (event["event.id"], event.get("api_key.id"))
+        return (*who, time, tokens(event), nano, outcome(event))
+
     def seen(self, event: dict[str, Any], time: int) -> bool:
         """Whether this was judged before."""
         id, key = event["event.id"], event.get("api_key.id")
-        nano = round(event.get("cost.usd", 0.0) * 1e9)
-        signature = (key, time, tokens(event), nano, outcome(event))
+        signature = self._facts(event, time)
         known = self.ids.setdefault(id, set())
         if signature in known:
             self.counts["duplicates"] += 1

@@ -46,7 +46,20 @@ def test_the_redelivery_of_a_wild_event_does_not_bear_it_out() -> None:
     pipeline = fed(*CALM[:5], wild, wild, *CALM[5:])
 
     assert 20 == pipeline.stats.judged
-    assert 2 == pipeline.stats.rejected
+    assert (1, 1) == (pipeline.stats.rejected, pipeline.stats.duplicates)
+
+
+def test_a_held_event_may_be_redelivered_before_its_witness_comes() -> None:
+    held = at(90_000, "held")
+    pipeline = fed(*CALM, held, held, held, at(90_001, "next"), size=2)
+
+    assert (22, 2) == (pipeline.stats.judged, pipeline.stats.duplicates)
+
+
+def test_events_that_share_an_id_bear_each_other_out() -> None:
+    pipeline = fed(*CALM, at(90_000, "pinned"), at(90_001, "pinned"), at(90_002, "pinned"))
+
+    assert 23 == pipeline.stats.judged
 
 
 def test_two_events_after_a_gap_bear_each_other_out() -> None:
