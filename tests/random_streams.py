@@ -1,6 +1,7 @@
 """Random little streams in which everything happens that the core has a rule for."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -14,7 +15,6 @@ import detectors.new_origin as new_origin
 import detectors.rate_limit_storm as rate_limit_storm
 import detectors.repeated_call as repeated_call
 import streams.alarms as alarms
-import streams.windows as windows
 from detectors import Channel
 from detectors.stolen_key_spend import StolenKeySpend
 from streams.pipeline import CoreSettings
@@ -32,8 +32,9 @@ def lower_limits(put: Callable[[object, str, Any], None]) -> None:
     """
     put(alarms, "QUIET_MS", 2 * HOUR_MS)
     put(alarms, "ACCEPT_MS", 2 * HOUR_MS)
-    put(alarms, "ESCALATE", 3)
-    put(windows, "ESCALATE", 3)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("streams.") and hasattr(module, "ESCALATE"):
+            put(module, "ESCALATE", 3)  # wherever it was imported to
     put(habits, "PROMOTE_AFTER", 3)
     put(habits, "ENOUGH_PEAKS", 3)
     put(habits, "PEAKS", 5)

@@ -1,0 +1,205 @@
+"""Break one rule of the core at a time: the property tests must notice.
+
+The sources are copied, one line is replaced, and streams are compared with the oracle, cut and
+restored. A mutation whose line is gone fails: then the rule must be found again by hand.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("schemas", "detectors", "streams", "alerts")
+SEEDS = 40
+PROGRAM = f"""
+import sys, streams.pipeline, tests.test_pipeline_properties as properties
+from pathlib import Path
+assert Path(streams.pipeline.__file__).is_relative_to(Path.cwd()), "the wrong sources"
+properties.lower_limits(setattr)
+for seed in range({SEEDS}):
+    properties.check(seed)
+    properties.check_order(seed)
+"""
+
+MUTANTS = {
+    "late against the event itself": (
+        "before = np.concatenate([[self.now_ms], after[:-1]])",
+        "before = after",
+    ),
+    "late against the end of the block": (
+        "before = np.concatenate([[self.now_ms], after[:-1]])",
+        "before = after[-1:]",
+    ),
+    "late against the start of the block": (
+        "before = np.concatenate([[self.now_ms], after[:-1]])",
+        "before = np.full(1, self.now_ms)",
+    ),
+    "late one millisecond early": (
+        "times >= before - lateness_ms",
+        "times > before - lateness_ms",
+    ),
+    "blocks are not cut where time moves": (
+        'stop = int(np.searchsorted(clock, clock[start] + self._span_ms, "right"))',
+        "stop = len(kept)",
+    ),
+    "the habit of the window before is used": (
+        "newest = self.version[keys, 0] > windows - 2",
+        "newest = self.version[keys, 0] > windows - 1",
+    ),
+    "what was called an attack is learned": (
+        "usual[unusual] = False",
+        "pass",
+    ),
+    "windows are not shifted": (
+        "return self.keys.seed[keys] % STEPS * self.step_ms",
+        "return self.keys.seed[keys] * 0",
+    ),
+    "the deciding event of a close is the last of the part": (
+        "at = np.searchsorted(clock, ends + self.lateness_ms)",
+        "at = np.full(len(ends), len(clock) - 1)",
+    ),
+    "the deciding event of a close is one too late": (
+        "at = np.searchsorted(clock, ends + self.lateness_ms)",
+        'at = np.minimum(np.searchsorted(clock, ends + self.lateness_ms, "right"), len(clock) - 1)',
+    ),
+    "windows close too early": (
+        "tick = (clock_ms - self.lateness_ms) // self.step_ms",
+        "tick = clock_ms // self.step_ms",
+    ),
+    "closes of more than one round are one batch": (
+        "group = [t for t in ready if t < ready[0] + STEPS]",
+        "group = list(ready)",
+    ),
+    "a quiet verdict is not asked for again": (
+        "total + max(1, total // 4)",
+        "2**61",
+    ),
+    "a quiet verdict is asked for again at once": (
+        "total + max(1, total // 4)",
+        "total",
+    ),
+    "a told alarm does not raise the limit": (
+        "if level and (told := level.get(channel.feature, 0)):",
+        "if False and (told := level.get(channel.feature, 0)):",
+    ),
+    "alarms of the window before are known": (
+        "if told <= window - 2:",
+        "if told <= window - 1:",
+    ),
+    "a level is never accepted": (
+        'window - alarm["start"] > self.accept',
+        "False",
+    ),
+    "an alarm never ends": (
+        "return totals if window - told <= self.quiet else None",
+        "return totals",
+    ),
+    "a value is new in its first window only": (
+        "new = first[slots] >= windows - 1",
+        "new = first[slots] >= windows",
+    ),
+    "a value met again is fresh again": (
+        'columns.fill(f"fresh_{item}", part.rows[known], new[here] & fresh[here])',
+        'columns.fill(f"fresh_{item}", part.rows[known], new[here])',
+    ),
+    "a redelivery is judged": (
+        "if signature in known:",
+        "if False:",
+    ),
+    "an id alone makes an event disappear": (
+        "if signature in known:",
+        "if known:",
+    ),
+    "a merged signal is forgotten": (
+        "if near and record.ingest_source not in signals[1]:",
+        "if near:",
+    ),
+    "ids are forgotten too early": (
+        "gone = clock_ms > self._until + self._keep_ms",
+        "gone = True",
+    ),
+    "the first lesson counts for a twentieth": (
+        "start = (self.taught[keys] == 0)[:, None]",
+        "start = np.zeros((len(keys), 1), np.bool_)",
+    ),
+    "high windows that follow each other are many peaks": (
+        "if window - self.last_peak[row][feature] <= self.gap:",
+        "if False:",
+    ),
+    "a finding about one event is told every time": (
+        "if self._told.get(name) is None:",
+        "if True:",
+    ),
+    "the snapshot forgets the clock": (
+        'pipeline._clock.now_ms, pipeline._clock.copies = state["clock"]',
+        'pipeline._clock.copies = state["clock"][1]',
+    ),
+    "the snapshot forgets what was told": (
+        'pipeline._told.load(state["told"])',
+        "pass",
+    ),
+    "a jump needs no witness": (
+        "if time > now + JUMP_MS and not _stamped(record, time):",
+        "if False:",
+    ),
+}
+
+
+def mutate(copy: Path, old: str, new: str) -> None:
+    """Replaces a text that stands in exactly one place of the core."""
+    places = [
+        path
+        for room in ("streams", "detectors")
+        for path in sorted((copy / room).rglob("*.py"))
+        if old in path.read_text()
+    ]
+    assert [old] * len(places) == [old], f"the rule must stand in one file: {old!r} in {places}"
+    text = places[0].read_text()
+    assert 1 == text.count(old), f"the rule must stand once in {places[0]}: {old!r}"
+    places[0].write_text(text.replace(old, new))
+
+
+def judge(copy: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the properties over the copied sources."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=copy, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for room in (*ROOMS, "tests"):
+        ignored = shutil.ignore_patterns("__pycache__", "golden*", "samples_*")
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=ignored)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("old", "new"), MUTANTS.values(), ids=MUTANTS.keys())
+def test_every_mutation_finds_its_line(old: str, new: str, tmp_path: Path) -> None:
+    for room in ("streams", "detectors"):
+        shutil.copytree(ROOT / room, tmp_path / room)
+
+    mutate(tmp_path, old, new)
+
+    assert any(new in path.read_text() for path in tmp_path.rglob("*.py"))
+
+
+@pytest.mark.slow
+def test_the_sources_as_they_are_pass(copy: Path) -> None:
+    done = judge(copy)
+
+    assert 0 == done.returncode, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("old", "new"), MUTANTS.values(), ids=MUTANTS.keys())
+def test_a_broken_rule_is_noticed(copy: Path, old: str, new: str) -> None:
+    mutate(copy, old, new)
+
+    done = judge(copy)
+
+    assert 1 == done.returncode, "nobody noticed"
+    assert "the wrong sources" not in done.stderr
