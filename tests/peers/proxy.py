@@ -67,7 +67,8 @@ class Gateway:
                 LITELLM_OTEL_V2="true",
                 OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
                 OTEL_EXPORTER_OTLP_ENDPOINT=self.serve.url,
-                OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer {self.serve.token}",
+                OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{self.serve.token}",
+                TRIPMETER_AUTHORIZATION=f"Bearer {self.serve.token}",
                 **REPORTING,
             )
             self.process = stack.enter_context(Process(command, self.folder, environment))
@@ -92,7 +93,6 @@ class Gateway:
             "{upstream}": self.upstream.url,
             "{tools}": tools,
             "{tripmeter}": self.serve.url,
-            "{token}": self.serve.token,
         }.items():
             text = text.replace(word, value)
         (self.folder / "proxy.yaml").write_text(text)
