@@ -86,7 +86,7 @@ CREDENTIAL_5M = WindowSpec(
         Repeats("repeats", "calls", "times that one prompt came again", "prompt", "answered"),
         Repeats("limited_repeats", "calls", "further 429s of one prompt", "prompt", "rate_limited"),
     ),
-    learned=("tokens", "nanousd", "rate_limited"),
+    learned=("tokens", "nanousd"),
 )
 
 CREDENTIAL_1H = WindowSpec(

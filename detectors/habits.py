@@ -9,6 +9,7 @@ A habit is used by windows that begin after everything it was learned from had c
 the two newest versions are kept with the number of the window they came from.
 """
 
+from array import array
 from bisect import bisect_left, insort
 from math import log
 from typing import Any
@@ -23,7 +24,7 @@ FADING = 0.05  # weight of the newest window in mean and variance
 PEAKS = 24  # highest windows kept for a promoted key and feature
 ENOUGH_PEAKS = 12  # before the tail is described by them
 PROMOTE_AFTER = 6  # closed windows
-MAX_PROMOTED = 65_536  # keys; later ones keep the small habit
+MAX_PROMOTED = 32_768  # keys; later ones keep the small habit
 CLUSTER_MS = HOUR_MS  # high windows closer than this are one peak
 LEAST_SCALE = 0.2  # a steady key's tail is never thinner (log units)
 SMALL_SCALE = 0.6  # of the tail while there are too few peaks
@@ -66,9 +67,9 @@ class Habits:
         self.grow(64)
         self.rows = 0
         self.free_rows: list[int] = []
-        self.peaks: list[list[list[float]]] = []  # row -> feature -> highest windows, ascending
-        self.last_peak: list[list[int]] = []  # window of the newest peak
-        self.last_high: list[list[float]] = []  # and its value
+        self.peaks: list[list[array[float]]] = []  # row -> feature -> highest windows, ascending
+        self.last_peak: list[array[int]] = []  # window of the newest peak
+        self.last_high: list[array[float]] = []  # and its value
         self.lowest: Floats = np.full((64, features), -np.inf)  # a new peak must be higher
         self.shape: Floats = np.zeros((64, features, 3))  # log tail, scale, log count; 0: unknown
 
@@ -140,16 +141,16 @@ class Habits:
                 row = self.rows
                 self.rows += 1
                 self.peaks.append([])
-                self.last_peak.append([])
-                self.last_high.append([])
+                self.last_peak.append(array("q"))
+                self.last_high.append(array("d"))
                 if row >= len(self.lowest):
                     self.lowest = np.concatenate([self.lowest, self.lowest])
                     self.shape = np.concatenate([self.shape, self.shape])
             else:
                 return
-            self.peaks[row] = [[] for _ in range(features)]
-            self.last_peak[row] = [int(NEVER)] * features
-            self.last_high[row] = [-np.inf] * features
+            self.peaks[row] = [array("d") for _ in range(features)]
+            self.last_peak[row] = array("q", [int(NEVER)] * features)
+            self.last_high[row] = array("d", [-np.inf] * features)
             self.lowest[row] = -np.inf
             self.shape[row] = 0.0
             self.row[key] = row
@@ -221,9 +222,9 @@ class Habits:
         return {
             "columns": columns,
             "promoted": np.flatnonzero(rows >= 0),
-            "peaks": [self.peaks[row] for row in own],
-            "last_peak": [self.last_peak[row] for row in own],
-            "last_high": [self.last_high[row] for row in own],
+            "peaks": [[list(peaks) for peaks in self.peaks[row]] for row in own],
+            "last_peak": [list(self.last_peak[row]) for row in own],
+            "last_high": [list(self.last_high[row]) for row in own],
         }
 
     def load(self, state: dict[str, Any], keys: Ints) -> None:
@@ -233,19 +234,19 @@ class Habits:
         promoted = keys[state["promoted"]]
         self._promote(promoted)
         for place, row in enumerate(self.row[promoted].tolist()):
-            self.peaks[row] = state["peaks"][place]
-            self.last_peak[row] = state["last_peak"][place]
-            self.last_high[row] = state["last_high"][place]
+            self.peaks[row] = [array("d", peaks) for peaks in state["peaks"][place]]
+            self.last_peak[row] = array("q", state["last_peak"][place])
+            self.last_high[row] = array("d", state["last_high"][place])
             for feature in range(len(self.learned)):
                 self._describe(row, feature)
 
 
-def limits(tail: Any, share: float) -> Any:
+def limits(tail: Any, share: Any) -> Any:
     """The total that a habit reaches `share` times a month, as float64.
 
     Args:
         tail: `[..., 4]`: typical, log tail, scale, log rate.
-        share: alerts a month this channel may raise for one key.
+        share: alerts a month a channel may raise for one key; one, or one per column of `tail`.
     """
     z = np.maximum(tail[..., 3].astype(np.float64) - np.log(share), 0.0)
     return np.expm1(np.minimum(tail[..., 1] + tail[..., 2] * z, 40.0))

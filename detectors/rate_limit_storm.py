@@ -3,9 +3,8 @@
 from detectors.base import Channel, Detector, Verdict, Window, atlas, attack, owasp
 from schemas.finding import About, Severity
 
-LEAST_429 = 100  # calls answered 429 within five minutes
-SHARE = 0.1  # part of the alert budget
-SAME_PROMPT = 6  # 429s of one prompt in five minutes; an honest client stops at five attempts
+LEAST_429 = 300  # calls answered 429 within five minutes: one a second, all the time
+SAME_PROMPT = 30  # 429s of one prompt in five minutes; a check a minute, tried five times, has 25
 
 
 class RateLimitStorm(Detector):
@@ -45,7 +44,7 @@ class RateLimitStorm(Detector):
     )
 
     channels = (
-        Channel("credential/5m", "rate_limited", above=LEAST_429, share=SHARE),
+        Channel("credential/5m", "rate_limited", above=LEAST_429),
         Channel("credential/5m", "limited_repeats", above=SAME_PROMPT - 1),
     )
 

@@ -9,7 +9,7 @@ from schemas.finding import About, Severity
 
 SAME_PROMPT = 12  # answers to one prompt in five minutes; a check every minute has five
 FAILING_CALLS = 4  # identical failing tool calls within `SPAN_MS`
-POLLS = 30  # identical succeeding calls of a reading tool within `SPAN_MS`
+POLLS = 300  # identical succeeding calls of a reading tool within `SPAN_MS`
 SPAN_MS = 600_000
 MAX_CALLS = 200_000  # different calls remembered per generation
 

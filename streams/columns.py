@@ -93,12 +93,21 @@ class Columns:
             made = self._made[name] = make(self) if make else getattr(self, "_" + name)()
         return made
 
+    def any(self, name: str) -> bool:
+        """Whether a mask selects anything at all."""
+        key = "any " + name
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = bool(self[name].any())
+        return bool(made)
+
     def fill(self, name: str, rows: Any, values: Any) -> None:
         """Sets some rows of a column that is made outside; the others are 0."""
         column = self._made.get(name)
         if column is None:
             column = self._made[name] = np.zeros(len(self.records), values.dtype)
         column[rows] = values
+        self._made.pop("any " + name, None)
 
     def numbers(self, attribute: str) -> Any:
         """A numeric attribute as int64; unknown is 0."""

@@ -4,6 +4,7 @@ When a lane is full, the quiet are forgotten first: keys without a habit, those 
 before others. A key that has a habit is never forgotten for a newcomer; the newcomer is refused.
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from streams.table import Names, Table
 
 Ints = npt.NDArray[np.int64]
+HMAC_NAME = re.compile("hmac:[0-9a-f]{16}")
 REFUSED = -1  # number of a key for which there is no room
 
 
@@ -33,7 +35,7 @@ class Keys:
         self.seed = np.zeros(self.capacity, np.int32)  # decides a key's window boundaries
         self.hash = np.zeros(self.capacity, np.uint64)
         self.seen = np.zeros(self.capacity, np.int64)  # newest event time, ms
-        self._names: list[str | None] = []  # by number
+        self._names: list[str | None] = []  # by number; None where the hash tells the name
         self._numbers = Table({"number": ((), np.int32, REFUSED)})
         self._free: list[int] = []
         self._on_grow = on_grow
@@ -72,10 +74,10 @@ class Keys:
     def _give(self, name: str) -> int:
         if self._free:
             number = self._free.pop()
-            self._names[number] = name
+            self._names[number] = _shortened(name)
         else:
             number = len(self._names)
-            self._names.append(name)
+            self._names.append(_shortened(name))
             if number >= self.capacity:
                 self._grow(min(2 * self.capacity, max(self.limit, number + 1)))
         self.seed[number] = _seed(name)
@@ -116,7 +118,10 @@ class Keys:
 
     def names(self, numbers: Ints) -> list[str]:
         """The names of numbers, in their order."""
-        return [str(self._names[number]) for number in numbers.tolist()]
+        kept = self._names
+        return [
+            kept[number] or f"hmac:{int(self.hash[number]):016x}" for number in numbers.tolist()
+        ]
 
     def state(self) -> dict[str, Any]:
         """Names in order of their numbers, and their columns."""
@@ -137,12 +142,17 @@ class Keys:
             self._grow(size)
         self._names = [None] * size
         for number, name in zip(numbers.tolist(), state["names"], strict=True):
-            self._names[number] = name
+            self._names[number] = _shortened(name)
         self._free = sorted(set(range(size)) - set(numbers.tolist()), reverse=True)
         self.seed[numbers] = [_seed(name) for name in state["names"]]
         self.hash[numbers], self.seen[numbers] = state["hash"], state["seen"]
         self._numbers.add(state["hash"], number=numbers.astype(np.int32))
         self.evicted, self.refused = state["counts"]
+
+
+def _shortened(name: str) -> str | None:
+    """None for `hmac:` and 16 digits, which the key's 64-bit hash spells just as well."""
+    return None if HMAC_NAME.fullmatch(name) and name != "hmac:" + 16 * "0" else name
 
 
 def _seed(name: str) -> int:

@@ -5,107 +5,42 @@ restore. `docs/architecture.md` states the rules; `tests/test_pipeline_propertie
 against an oracle that sees one event at a time.
 """
 
-import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from detectors import CATALOG, Detector
 from detectors.base import Verdict, moment
 from detectors.features import WINDOWS
 from detectors.memory import Memory
 from schemas.decode import EventRecord, InvalidEvent, decode_line
-from schemas.finding import Entity, Finding
+from schemas.finding import Entity
 from schemas.finding import Lane as LaneName
 from schemas.reader import Reader
-from schemas.records import Control, Heartbeat, Rollup
+from schemas.records import Control, Heartbeat
 from streams.clock import START, Clock, Held
 from streams.columns import Columns, Fingerprints
 from streams.controls import Controls
 from streams.health import FLOOD, IDS_FORGOTTEN
-from streams.lane import Closed, Lane
+from streams.lane import Lane
+from streams.output import CoreSettings, Output, Rejection, Stats
+from streams.part import Part
 from streams.redelivery import Redelivery
 from streams.reports import Reporter
 from streams.snapshot import STATE_VERSION, BadSnapshot, pack, unpack
-from streams.windows import Part
+from streams.sources import Sources
+
+__all__ = ["CoreSettings", "Output", "Pipeline", "Rejection", "Stats"]
 
 Ints = npt.NDArray[np.int64]
 DAY_MS = 86_400_000
-HEARTBEAT_MS = 60_000
-MAX_SOURCES = 1_000
 TOLD_LIMIT = 200_000  # findings about single events remembered per generation
 END = 2**60
-
-
-class CoreSettings(BaseModel):
-    """What decides findings; its fingerprint is part of every finding's provenance."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    alert_budget: float = Field(0.5, gt=0, le=1000, description="false alerts per key-month")
-    lateness_s: int = Field(60, ge=1, le=240, description="how late an event may come, seconds")
-    max_keys: int = Field(1_000_000, ge=64, description="keys per lane")
-    max_pairs: int = Field(4_000_000, ge=1024, description="(key, value) pairs remembered")
-    modes: dict[str, Literal["active", "monitor", "off"]] = Field(
-        {}, description="detector -> mode"
-    )
-    support: frozenset[str] = Field(
-        frozenset(), description="users, keys or tenants that may act in several tenants"
-    )
-    prices: str = Field("", description="date of the price table")
-
-    def fingerprint(self) -> str:
-        """Equal settings give equal fingerprints."""
-        text = self.model_dump_json(exclude={"support"}) + "\0".join(sorted(self.support))
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-@dataclass(slots=True)
-class Stats:
-    """What became of every line: `events = judged + late + duplicates + merged + held`."""
-
-    events: int = 0
-    judged: int = 0
-    late: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    merged: int = 0
-    rejected: int = 0
-    controls: int = 0
-    held: int = 0
-    hidden: int = 0
-    open_windows: int = 0
-    closed_windows: int = 0
-    lane_visits: int = 0
-    evicted_keys: int = 0
-    refused_keys: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A line that is not an event we can judge."""
-
-    position: int
-    field: str
-    reason: str
-    raw: bytes
-
-
-@dataclass(slots=True)
-class Output:
-    """What a block brought to light."""
-
-    findings: list[Finding] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    rollups: list[Rollup] = field(default_factory=list)
-    heartbeats: list[Heartbeat] = field(default_factory=list)
 
 
 class Pipeline:
@@ -135,7 +70,7 @@ class Pipeline:
         self._controls = Controls(dict(self.settings.modes))
         versions = (self.settings.fingerprint(), self.settings.prices, STATE_VERSION)
         self._reporter = Reporter(*versions)
-        self._sources: dict[str, list[int]] = {}
+        self._sources = Sources()
         self._told = Memory(DAY_MS, TOLD_LIMIT)
         detectors = [
             kind(self.settings.support)
@@ -188,7 +123,7 @@ class Pipeline:
         output = self.finish()
         for lane in self._lanes:
             clock = np.array([END], np.int64)
-            lane.close_all(clock, np.array([self.position], np.int64), self._clock.now_ms)
+            lane.close(clock, np.array([self.position], np.int64), self._clock.now_ms)
         self._tell(output)
         return output
 
@@ -207,7 +142,7 @@ class Pipeline:
 
     def _line_by_line(self, block: bytes, output: Output) -> tuple[list[Any], Ints, Ints]:
         records, times, positions = [], [], []
-        for line in block.splitlines() if b"\n" in block else [block]:
+        for line in block.split(b"\n"):
             if not line.strip():
                 continue
             position, self.position = self.position, self.position + 1
@@ -245,10 +180,11 @@ class Pipeline:
 
     def _judge(self, records: list[Any], times: Ints, positions: Ints, output: Output) -> None:
         after, on_time = self._clock.late(times, self._lateness_ms)
-        self._heartbeats(records, times, int(after[-1]), output)
         kept = np.flatnonzero(on_time)
         self._counts["late"] += len(times) - len(kept)
         columns = Columns(records, times, self._fingerprints)
+        self._sources.note(columns)
+        output.heartbeats += self._sources.due(int(after[-1]))
         if len(kept):
             kept = self._redelivery.filter(columns, kept, self._clock.now_ms, int(after[-1]))
         self._counts["judged"] += len(kept)
@@ -257,9 +193,10 @@ class Pipeline:
         while start < len(kept):
             stop = int(np.searchsorted(clock, clock[start] + self._span_ms, "right"))
             rows = kept[start:stop]
-            part = Part(rows, times[rows], clock[start:stop], positions[rows])
+            whole = len(rows) == len(records)
+            part = Part(rows, times[rows], clock[start:stop], positions[rows], whole)
             for lane in self._lanes:
-                self._roll(lane.process(part, columns), output)
+                output.rollups += lane.process(part, columns)
             self._inspect(part, columns)
             start = stop
         self._clock.now_ms = int(after[-1])
@@ -323,45 +260,10 @@ class Pipeline:
             )
             self._redelivery.forgotten = 0
 
-    def _heartbeats(self, records: list[Any], times: Ints, now_ms: int, output: Output) -> None:
-        sources = Counter(map(attrgetter("ingest_source"), records))
-        newest = int(times.max())
-        for source, count in sources.items():
-            if source not in self._sources and len(self._sources) >= MAX_SOURCES:
-                source = "other"
-            seen = self._sources.setdefault(source, [0, START])
-            seen[0] += count
-            if len(sources) == 1:
-                seen[1] = max(seen[1], newest)
-            else:
-                mine = [
-                    t
-                    for r, t in zip(records, times.tolist(), strict=True)
-                    if r.ingest_source == source
-                ]
-                seen[1] = max([seen[1], *mine])
-        minute = now_ms // HEARTBEAT_MS
-        if self._counts["minute"] != minute:
-            self._counts["minute"] = minute
-            output.heartbeats += self.heartbeats(now_ms)
-
-    def heartbeats(self, now_ms: int | None = None) -> list[Heartbeat]:
+    def heartbeats(self) -> list[Heartbeat]:
         """A sign of life of every source."""
-        now = self._clock.now_ms if now_ms is None else now_ms
-        return [
-            Heartbeat(
-                source=source,
-                time=moment(now),
-                last_event=None if newest == START else moment(newest),
-                events=count,
-                lag_s=max(0.0, (now - newest) / 1000),
-            )
-            for source, (count, newest) in sorted(self._sources.items())
-        ]
-
-    def _roll(self, batches: list[Closed], output: Output) -> None:
-        for batch in batches:
-            output.rollups += batch.rollups()
+        now = self._clock.now_ms
+        return [] if now == START else self._sources.heartbeats(now)
 
     @property
     def clock(self) -> datetime | None:
@@ -383,7 +285,7 @@ class Pipeline:
             controls=counts["controls"],
             held=int(self._clock.held is not None),
             hidden=self._controls.hidden,
-            open_windows=sum(w.open for lane in lanes for w in lane.windows),
+            open_windows=sum(len(w.cells) for lane in lanes for w in lane.windows),
             closed_windows=sum(w.closed for lane in lanes for w in lane.windows),
             lane_visits=sum(lane.visits for lane in lanes),
             evicted_keys=sum(lane.keys.evicted for lane in lanes),
@@ -404,7 +306,7 @@ class Pipeline:
                 "held": held and [held[0], msgspec.json.encode(held[1]), held[2]],
                 "redelivery": self._redelivery.state(),
                 "controls": self._controls.state(),
-                "sources": dict(sorted(self._sources.items())),
+                "sources": self._sources.state(),
                 "told": self._told.state(),
                 "inspectors": {
                     detector.about.id: detector.memory.state()
@@ -434,7 +336,7 @@ class Pipeline:
             pipeline._clock.held = (position, held, time)
         pipeline._redelivery.load(state["redelivery"])
         pipeline._controls.load(state["controls"])
-        pipeline._sources = state["sources"]
+        pipeline._sources.load(state["sources"])
         pipeline._told.load(state["told"])
         for detector in pipeline._inspectors:
             if detector.memory is not None:

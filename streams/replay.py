@@ -182,7 +182,7 @@ class _Head:
             block = next(self._blocks, None)
             if block is None:
                 return False
-            self._lines = block.splitlines()
+            self._lines = block.removesuffix(b"\n").split(b"\n")
             self._first = self.recording.line
             times = self._times(block)
             if len(times):
@@ -282,7 +282,7 @@ def _quarantine(pieces: list[Piece], begun: int, output: Output) -> None:
     places = [
         (piece.recording, f"{piece.recording.name}:{piece.first + number}")
         for piece in pieces
-        for number, line in enumerate(piece.block.splitlines(), 1)
+        for number, line in enumerate(piece.block.split(b"\n"), 1)
         if line.strip()
     ]
     for one in output.rejections:

@@ -1,0 +1,89 @@
+"""The open windows of one spec, as columns; the place of a closed one is used again."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+NO_LIMIT = 2**62
+NEVER = -(2**31)
+FREE = -1
+
+
+class Cells:
+    """Columns with one row per open window.
+
+    Args:
+        features, learned, channels: how many of each a window has.
+    """
+
+    def __init__(self, features: int, learned: int, channels: int) -> None:
+        self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
+            "key": ((), FREE, np.int64),
+            "window": ((), NEVER, np.int64),
+            "end_ms": ((), 0, np.int64),
+            "first_ms": ((), 0, np.int64),  # event time of the first event to arrive
+            "total": ((features,), 0, np.int64),
+            "base": ((channels,), NO_LIMIT, np.int64),  # limit by habit
+            "limit": ((channels,), NO_LIMIT, np.int64),  # and by what was told already
+            "tail": ((learned, 4), 0.0, np.float32),
+            "mature": ((), 0, np.int32),
+        }
+        self._size = 0
+        self._free: list[int] = []
+        self._allocate(256)
+
+    key: Ints
+    window: Ints
+    end_ms: Ints
+    first_ms: Ints
+    total: Ints
+    base: Ints
+    limit: Ints
+    tail: npt.NDArray[np.float32]
+    mature: npt.NDArray[np.int32]
+
+    def _allocate(self, size: int) -> None:
+        for name, (shape, fill, dtype) in self._columns.items():
+            column = np.full((size, *shape), fill, dtype)
+            if self._size:
+                column[: self._size] = getattr(self, name)
+            setattr(self, name, column)
+        self._free.extend(range(size - 1, self._size - 1, -1))
+        self._size = size
+
+    def take(self, count: int) -> Ints:
+        """Rows for new windows; their totals are 0."""
+        while len(self._free) < count:
+            self._allocate(2 * self._size)
+        if not count:
+            return np.zeros(0, np.int64)
+        cells = np.array(self._free[-count:], np.int64)
+        del self._free[-count:]
+        self.total[cells] = 0
+        return cells
+
+    def give_back(self, cells: Ints) -> None:
+        """Ends windows."""
+        self.key[cells] = FREE
+        self._free.extend(cells.tolist())
+
+    def __len__(self) -> int:
+        return self._size - len(self._free)
+
+    def ordered(self) -> Ints:
+        """The open windows in an order that does not depend on how blocks were cut."""
+        cells = np.flatnonzero(self.key != FREE)
+        return cells[np.lexsort((self.window[cells], self.key[cells]))]
+
+    def state(self, cells: Ints) -> dict[str, Any]:
+        """These rows, as plain values."""
+        return {name: getattr(self, name)[cells] for name in self._columns}
+
+    def load(self, state: dict[str, Any]) -> Ints:
+        """Puts back what `state` gave; returns the rows, in the same order."""
+        cells = self.take(len(state["key"]))
+        for name in self._columns:
+            getattr(self, name)[cells] = state[name]
+        return cells

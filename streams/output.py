@@ -1,0 +1,76 @@
+"""What the core is told, and what it gives back."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.finding import Finding
+from schemas.records import Heartbeat, Rollup
+
+
+class CoreSettings(BaseModel):
+    """What decides findings; its fingerprint is part of every finding's provenance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alert_budget: float = Field(0.5, gt=0, le=1000, description="false alerts per key-month")
+    lateness_s: int = Field(60, ge=1, le=240, description="how late an event may come, seconds")
+    max_keys: int = Field(1_000_000, ge=64, description="keys per lane")
+    max_pairs: int = Field(4_000_000, ge=1024, description="(key, value) pairs remembered")
+    modes: dict[str, Literal["active", "monitor", "off"]] = Field(
+        {}, description="detector -> mode"
+    )
+    support: frozenset[str] = Field(
+        frozenset(), description="users, keys or tenants that may act in several tenants"
+    )
+    prices: str = Field("", description="date of the price table")
+
+    def fingerprint(self) -> str:
+        """Equal settings give equal fingerprints."""
+        text = self.model_dump_json(exclude={"support", "modes"})
+        modes = "\0".join(f"{name}={mode}" for name, mode in sorted(self.modes.items()))
+        text += modes + "\0\0" + "\0".join(sorted(self.support))
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+@dataclass(slots=True)
+class Stats:
+    """What became of every line: `events = judged + late + duplicates + merged + held`."""
+
+    events: int = 0
+    judged: int = 0
+    late: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    merged: int = 0
+    rejected: int = 0
+    controls: int = 0
+    held: int = 0
+    hidden: int = 0
+    open_windows: int = 0
+    closed_windows: int = 0
+    lane_visits: int = 0
+    evicted_keys: int = 0
+    refused_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line that is not an event we can judge."""
+
+    position: int
+    field: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Output:
+    """What a block brought to light."""
+
+    findings: list[Finding] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
