@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.peers.ledger import (
     settled,
     until,
 )
+from tests.peers.process import free_port
 from tests.peers.proxy import THERE, Gateway, Sent
 from tests.serving import Serve
 
@@ -248,6 +250,33 @@ def test_neither_prompts_nor_keys_are_written_anywhere(story: Story) -> None:
 
     assert [] == [secret for secret in secrets if secret.encode() in story.written]
     assert [] == [secret for secret in secrets if secret in json.dumps(story.events)]
+
+
+def test_restarts_of_serve_lose_no_call(tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    address = ["--listen", f"127.0.0.1:{free_port()}"]
+    serve = Serve(tmp_path / "data", options=address).start()
+    try:
+        with Gateway(tmp_path / "proxy", serve) as gateway:
+            for round in range(3):
+                for number in range(5):
+                    gateway.chat("mock", CEDAR, "mock", f"{round} {number}")
+                assert 0 == serve.stop()  # while LiteLLM still collects
+                time.sleep(1.0)
+                serve.start()
+                settled(serve.data, quiet_s=FLUSH_S + 2.0, within_s=30.0)
+        settled(serve.data, quiet_s=1.0, within_s=30.0)
+        serve.drained()
+        judged = serve.metric("tripmeter_judged_events_total")
+        judged -= serve.metric("tripmeter_judged_merged_total")
+    finally:
+        serve.close()
+    groups = calls(events(serve.data))
+    told = {name for group in groups for event in group for name in event["call.ids"]}
+
+    assert set() == {f"litellm:{sent.call_id}" for sent in gateway.sent} - told
+    assert 15 == sum(group[0]["event.name"] == "llm.request" for group in groups)
+    assert len(groups) == judged  # with the tools that LiteLLM lists by itself when it starts
 
 
 def _times(group: list[Event]) -> int:
