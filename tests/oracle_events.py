@@ -75,8 +75,17 @@ def _refused_at_origin(event: dict[str, Any]) -> bool:
 
 
 SELECTS = {"model_call": _model_call, "refused_at_origin": _refused_at_origin}
+
+
+def _tool_call(event: dict[str, Any]) -> bool:
+    return bool(event["event.name"] == "agent.tool_call")
+
+
 TAKES = {
-    "tool_call": lambda e: e["event.name"] == "agent.tool_call",
+    "tool_call": _tool_call,
+    "failed_tool_call": lambda e: _tool_call(e) and e.get("status") != "ok",
+    "resource_call": lambda e: _tool_call(e) and "resource.id" in e,
+    "acting_call": lambda e: _tool_call(e) and bool(e.get("tool.side_effect")),
     "in_session": lambda e: "gen_ai.conversation.id" in e or "session.id" in e,
 }
 

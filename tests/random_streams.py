@@ -41,7 +41,6 @@ def lower_limits(put: Callable[[object, str, Any], None]) -> None:
     put(new_origin, "ODD_CALLS", 1)
     put(rate_limit_storm, "SAME_PROMPT", 2)
     put(repeated_call, "FAILING_CALLS", 3)
-    put(repeated_call, "POLLS", 4)
     put(foreign_resource, "OWNED_AFTER", 2)
     put(key_probe.KeyProbe, "channels", (_of("5m", "denied_models", 1), _origin(1)))
     put(

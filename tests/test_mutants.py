@@ -54,8 +54,8 @@ MUTANTS = {
         "pass",
     ),
     "windows are not shifted": (
-        "return self.keys.seed[keys] % STEPS * self.step_ms",
-        "return self.keys.seed[keys] * 0",
+        "self.keys.seed[keys].astype(np.int64) % STEPS * self.step_ms",
+        "self.keys.seed[keys].astype(np.int64) * 0",
     ),
     "the deciding event of a close is the last of the part": (
         "at = np.searchsorted(clock, ends + self.lateness_ms)",
@@ -106,12 +106,12 @@ MUTANTS = {
         'columns.fill(f"fresh_{item}", part.rows[known], new[here])',
     ),
     "a redelivery is judged": (
-        "if signature in known:",
+        "if signature in before:",
         "if False:",
     ),
     "an id alone makes an event disappear": (
-        "if signature in known:",
-        "if known:",
+        "if signature in before:",
+        "if before:",
     ),
     "a merged signal is forgotten": (
         "if near and record.ingest_source not in signals[1]:",
