@@ -48,7 +48,7 @@ class DuplicateSideEffect(Detector):
         blind_spot="arguments that differ in a timestamp or a nonce; repeats after ten minutes",
         needs=("tool.args.hash", "tool.side_effect", "status", "idempotency_key.id"),
     )
-    takes = "tool_call"
+    takes = "acting_call"
     lane = "session"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:

@@ -48,7 +48,7 @@ class ForeignResource(Detector):
         blind_spot="a resource used too rarely to have a learned owner; a wrong registry",
         needs=("tenant.id", "resource.id", "resource.owner.tenant_id"),
     )
-    takes = "tool_call"
+    takes = "resource_call"
     lane = "session"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:

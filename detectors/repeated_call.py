@@ -9,7 +9,6 @@ from schemas.finding import About, Severity
 
 SAME_PROMPT = 12  # answers to one prompt in five minutes; a check every minute has five
 FAILING_CALLS = 4  # identical failing tool calls within `SPAN_MS`
-POLLS = 300  # identical succeeding calls of a reading tool within `SPAN_MS`
 SPAN_MS = 600_000
 MAX_CALLS = 200_000  # different calls remembered per generation
 
@@ -18,11 +17,12 @@ class RepeatedCall(Detector):
     """Flags one prompt answered over and over, and one tool call repeated without progress.
 
     Agents get stuck: the same call fails the same way, or the same question is asked every few
-    seconds. Polling a status tool is honest for a while, and so is a health check every minute.
+    seconds. Polling a status tool that answers is honest, and so is a health check every minute.
 
     Source: in 182 real agent sessions the same tool and arguments came four times in one, and that
     one was stuck; agent frameworks stop at 4 or 5 identical calls.
-    Blind spot: loops whose arguments change each time (a timestamp, a page number).
+    Blind spot: loops whose arguments change each time (a timestamp, a page number), and tool calls
+    that keep succeeding.
 
     >>> from detectors.testing import window
     >>> RepeatedCall().judge(window(repeats=39, calls=41)).summary
@@ -47,7 +47,7 @@ class RepeatedCall(Detector):
         needs=("content.input.hash", "tool.args.hash", "gen_ai.conversation.id"),
     )
     channels = (Channel("credential/5m", "repeats", above=SAME_PROMPT - 1),)
-    takes = "tool_call"
+    takes = "failed_tool_call"
     lane = "session"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
@@ -76,23 +76,18 @@ class RepeatedCall(Detector):
         session = self.entity(event)
         if session is None or event.tool_args_hash is None:
             return ()
-        failed = event.status == "error"
-        limit = FAILING_CALLS if failed else POLLS
-        if not failed and event.tool_side_effect:
-            return ()  # the duplicate-side-effect detector's business
-        call = f"{event.tenant_id}\0{session}\0{event.tool_name}\0{event.tool_args_hash}\0{failed}"
+        call = f"{event.tenant_id}\0{session}\0{event.tool_name}\0{event.tool_args_hash}"
         seen = [*(self._memory.get(call) or ()), [time_ms, event.event_id]]
         seen.sort()
-        recent = [one for one in seen if one[0] > seen[-1][0] - SPAN_MS][-limit:]
+        recent = [one for one in seen if one[0] > seen[-1][0] - SPAN_MS][-FAILING_CALLS:]
         self._memory.put(call, recent)
-        if len(recent) < limit:
+        if len(recent) < FAILING_CALLS:
             return ()
-        how = "failed" if failed else "was repeated"
         return (
             Verdict(
-                f"the same call of one tool {how} {limit} times within 10 minutes",
-                {"tool": event.tool_name, "times": limit, "failing": failed},
-                parts=(str(event.tool_name), event.tool_args_hash, str(failed)),
+                f"the same call of one tool failed {FAILING_CALLS} times within 10 minutes",
+                {"tool": event.tool_name, "times": FAILING_CALLS},
+                parts=(str(event.tool_name), event.tool_args_hash),
                 decisive=(recent[-1][1], recent[-1][0]),
                 others=tuple((id, at) for at, id in reversed(recent[:-1])),
             ),

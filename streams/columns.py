@@ -1,7 +1,6 @@
 """A block of events as columns: what features add up, and the masks that select for them."""
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -49,6 +48,12 @@ _NIBBLE = np.full(256, 255, np.uint8)
 _NIBBLE[list(b"0123456789abcdef")] = range(16)
 
 
+UUID_WIDTH = 36
+_UUID_DASHES = [8, 13, 18, 23]
+_UUID_DIGITS = [at for at in range(UUID_WIDTH) if at not in _UUID_DASHES]
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
 def _fingerprint(text: str) -> int:
     if len(text) == _WIDTH and text.startswith(HMAC):
         numbers = _read_hmac([text])
@@ -69,6 +74,20 @@ def _read_hmac(texts: list[str]) -> npt.NDArray[np.uint64] | None:
     packed = (digits[:, 0::2] << 4) | digits[:, 1::2]
     numbers = np.ascontiguousarray(packed).view(">u8").ravel().astype(np.uint64)
     return np.maximum(numbers, np.uint64(1))  # 0 means unknown
+
+
+def _read_uuid(texts: list[str]) -> npt.NDArray[np.uint64] | None:
+    """64 bits of UUIDs in lower case, or None if one has another form."""
+    joined = "".join(texts)
+    if len(joined) != UUID_WIDTH * len(texts) or not joined.isascii():
+        return None
+    raw = np.frombuffer(joined.encode(), np.uint8).reshape(-1, UUID_WIDTH)
+    digits = _NIBBLE[raw[:, _UUID_DIGITS]]
+    if (digits > 15).any() or (raw[:, _UUID_DASHES] != ord("-")).any():
+        return None
+    packed = (digits[:, 0::2] << 4) | digits[:, 1::2]
+    halves = np.ascontiguousarray(packed).view(np.uint64)
+    return np.asarray((halves[:, 0] * _ODD ^ halves[:, 1]) | np.uint64(1))
 
 
 class Columns:
@@ -111,18 +130,14 @@ class Columns:
 
     def numbers(self, attribute: str) -> Any:
         """A numeric attribute as int64; unknown is 0."""
-        values = self.values(attribute)
-        try:
-            return np.array(values, np.int64)
-        except TypeError:
-            return np.array([value or 0 for value in values], np.int64)
+        return np.array(self.values(attribute), np.int64)
 
     def values(self, attribute: str) -> list[Any]:
         """An attribute of every event."""
         name = "values of " + attribute
         made: list[Any] | None = self._made.get(name)
         if made is None:
-            made = self._made[name] = list(map(attrgetter(attribute), self.records))
+            made = self._made[name] = _READ[attribute](self.records)
         return made
 
     def hashes(self, attribute: str) -> Any:
@@ -141,13 +156,17 @@ class Columns:
         found = map(self._fingerprints.__getitem__, self.values(attribute))
         return np.fromiter(found, np.uint64, len(self.records))
 
+    def ids(self) -> Any:
+        """Fingerprints of `event.id`; UUIDs are read a block at a time. Not remembered."""
+        texts = self.values("event_id")
+        found = _read_uuid(texts)
+        if found is None:
+            found = np.array([_id(text) for text in texts], np.uint64)
+        return found
+
     def _coded(self, attribute: str, codes: dict[Any, int]) -> Any:
         """A text attribute of few values as int64."""
-        values = list(map(codes.get, self.values(attribute)))
-        try:
-            return np.array(values, np.int64)
-        except TypeError:
-            return np.array([OTHER if value is None else value for value in values], np.int64)
+        return np.array([codes.get(value, OTHER) for value in self.values(attribute)], np.int64)
 
     def _one(self) -> Any:
         return np.ones(len(self.records), np.int64)
@@ -156,12 +175,7 @@ class Columns:
         return self.numbers("input_tokens") + self.numbers("output_tokens")
 
     def _nanousd(self) -> Any:
-        values = self.values("cost_usd")
-        try:
-            dollars = np.array(values, np.float64)
-        except TypeError:
-            dollars = np.array([value or 0.0 for value in values], np.float64)
-        return np.rint(np.nan_to_num(dollars) * NANO).astype(np.int64)
+        return np.rint(np.array(self.values("cost_usd"), np.float64) * NANO).astype(np.int64)
 
     def _name(self) -> Any:
         return self._coded("event_name", _NAMES)
@@ -178,10 +192,37 @@ class Columns:
         return self._coded("client_address_quality", _TRUSTED) > 0
 
 
+def _id(text: str) -> int:
+    found = _read_uuid([text]) if len(text) == UUID_WIDTH else None
+    return _fingerprint(text) if found is None else int(found[0])
+
+
+# one loop each, because reading a named attribute is what a loop does fastest
+_READ: dict[str, Callable[[Records], list[Any]]] = {
+    "api_key_id": lambda records: [r.api_key_id for r in records],
+    "call_ids": lambda records: [r.call_ids for r in records],
+    "client_address": lambda records: [r.client_address for r in records],
+    "client_address_quality": lambda records: [r.client_address_quality for r in records],
+    "content_input_hash": lambda records: [r.content_input_hash for r in records],
+    "cost_usd": lambda records: [r.cost_usd or 0.0 for r in records],
+    "error_type": lambda records: [r.error_type for r in records],
+    "event_id": lambda records: [r.event_id for r in records],
+    "event_name": lambda records: [r.event_name for r in records],
+    "http_status": lambda records: [r.http_status or 0 for r in records],
+    "ingest_source": lambda records: [r.ingest_source for r in records],
+    "input_tokens": lambda records: [r.input_tokens or 0 for r in records],
+    "output_tokens": lambda records: [r.output_tokens or 0 for r in records],
+    "request_model": lambda records: [r.request_model for r in records],
+    "resource_id": lambda records: [r.resource_id for r in records],
+    "tenant_id": lambda records: [r.tenant_id for r in records],
+    "user_agent": lambda records: [r.user_agent for r in records],
+}
+
 _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
     "model": lambda c: c.hashes("request_model"),
     "address": lambda c: c.hashes("client_address"),
     "client": lambda c: c.hashes("user_agent"),
+    "id": lambda c: c.ids(),
     "prompt": lambda c: c.hashes("content_input_hash"),
     "denied": lambda c: (c["outcome"] & DENIED) > 0,
     "rate_limited": lambda c: (c["outcome"] & LIMITED) > 0,
@@ -190,6 +231,14 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
         [(r.conversation_id or r.session_id) is not None for r in c.records], np.bool_
     ),
     "tool_call": lambda c: c["name"] == 4,
+    "failed_tool_call": lambda c: c["tool_call"] & ((c["outcome"] & OK) == 0),
+    "resource_call": lambda c: (
+        c["tool_call"]
+        & np.array([value is not None for value in c.values("resource_id")], np.bool_)
+    ),
+    "acting_call": lambda c: (
+        c["tool_call"] & np.array([bool(r.tool_side_effect) for r in c.records], np.bool_)
+    ),
     "model_call": lambda c: ((c["name"] & 3) > 0) & c["keyed"],
     "key": lambda c: c.hashes("api_key_id"),
     "keyed": lambda c: c["key"] > 0,

@@ -119,6 +119,13 @@ class Tally:
         Returns:
             For each: how often it came before.
         """
+        slots, here = self._table.find(names)
+        ordered = np.sort(names)
+        if not here.any() and not (ordered[1:] == ordered[:-1]).any():
+            if not self._table.has_room(len(names)):
+                self._make_room(len(names), clock_ms)
+            self._table.add(names, count=np.ones(len(names), np.int32), end=ends)
+            return np.zeros(len(names), np.int64)
         distinct, first, which, counts = np.unique(
             names, return_index=True, return_inverse=True, return_counts=True
         )

@@ -10,16 +10,16 @@
 What is older than the lateness is late and never gets here, so ids are kept no longer than that.
 """
 
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.columns import Columns
+from streams.table import Table
 
 Ints = npt.NDArray[np.int64]
-MAX_IDS = 2_000_000  # remembered per generation; beyond it the older are forgotten early
+MAX_IDS = 4_000_000  # remembered; beyond it the oldest are forgotten early
 MAX_CONFLICTS = 64  # different events under one id that are told apart
 TWIN_MS = 2_000  # two signals about one call end at most this far apart
 _ODD = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.int64)
@@ -37,7 +37,8 @@ class Redelivery:
         self.duplicates = self.conflicts = self.merged = self.forgotten = 0
         self._keep_ms = lateness_ms + TWIN_MS
         self._since = self._until = self._newest = 0  # clocks: young begun, old ended, last block
-        self._ids: list[dict[str, Any]] = [{}, {}]  # id -> signature(s), young and old
+        self._ids = Table({"signature": ((), np.int64, 0), "until": ((), np.int64, 0)})
+        self._more: list[dict[str, list[int]]] = [{}, {}]  # further signatures of an id
         self._calls: list[dict[str, list[Any]]] = [{}, {}]  # call id and key -> signals
         self._told = 0  # calls told of; numbers them
 
@@ -49,26 +50,45 @@ class Redelivery:
         """
         self._expire(before_ms)
         self._newest = after_ms
-        records = columns.records
-        whole = len(kept) == len(records)
-        chosen = records if whole else [records[at] for at in kept.tolist()]
-        ids = list(map(attrgetter("event_id"), chosen))
-        signatures = self._signatures(columns)[kept].tolist()
-        young, old = self._ids
-        if not any(map(attrgetter("call_ids"), chosen)):
-            fresh = dict(zip(ids, signatures, strict=True))
-            known = young.keys().isdisjoint(fresh) and old.keys().isdisjoint(fresh)
-            if known and len(fresh) == len(ids):
-                young.update(fresh)
-                return kept
+        names, signatures = columns["id"][kept], self._signatures(columns)[kept]
+        until = columns.times[kept] + self._keep_ms
+        slots, here = self._ids.find(names)
+        ordered = np.sort(names)
+        alone = not here.any() and not (ordered[1:] == ordered[:-1]).any()
+        if alone and not any(columns.values("call_ids")):
+            self._make_room(len(names), before_ms)
+            self._ids.add(names, signature=signatures, until=until)
+            return kept
+        known = {
+            int(names[at]): [int(self._ids["signature"][slots[at]])]
+            for at in np.flatnonzero(here).tolist()
+        }
+        new: list[int] = []
         keep: list[int] = []
-        times = columns.times[kept].tolist()
-        for at, record, signature, time in zip(
-            kept.tolist(), chosen, signatures, times, strict=True
-        ):
-            if self._is_new(record, signature, time):
-                keep.append(at)
+        for at, row in enumerate(kept.tolist()):
+            name, signature = int(names[at]), int(signatures[at])
+            if name not in known:
+                new.append(at)
+            time = int(columns.times[row])
+            if self._is_new(columns.records[row], name, signature, time, known):
+                keep.append(row)
+        self._make_room(len(new), before_ms)
+        self._ids.add(names[new], signature=signatures[new], until=until[new])
         return np.array(keep, np.int64)
+
+    def _make_room(self, wanted: int, clock_ms: int) -> None:
+        """Drops ids whose redelivery would be late by now, when the table is full."""
+        table = self._ids
+        if table.has_room(wanted):
+            return
+        used = np.flatnonzero(table.names)
+        kept = used[table["until"][used] >= clock_ms]
+        if len(kept) + wanted > MAX_IDS:
+            order = np.lexsort((table.names[kept], table["until"][kept]))
+            gone = len(kept) // 4
+            self.forgotten += gone
+            kept = kept[order[gone:]]
+        table.keep(kept, len(kept) + wanted)
 
     def _signatures(self, columns: Columns) -> Ints:
         """What makes two events with one id the same: key, time, usage and outcome."""
@@ -79,18 +99,27 @@ class Redelivery:
             signature = (signature ^ part) * odd
         return np.asarray(signature)
 
-    def _is_new(self, record: Any, signature: int, time_ms: int) -> bool:
-        young, old = self._ids
-        before = young.get(record.event_id) or old.get(record.event_id) or []
-        known = before if isinstance(before, list) else [before]
-        if signature in known:
+    def _is_new(
+        self, record: Any, name: int, signature: int, time_ms: int, known: dict[int, list[int]]
+    ) -> bool:
+        """Whether an event is to be judged.
+
+        Args:
+            known: the first signature of each id seen before, this block's included.
+        """
+        more = self._more[0].get(str(name)) or self._more[1].get(str(name)) or []
+        before = known.get(name, []) + more
+        if signature in before:
             self.duplicates += 1
             return False
-        young[record.event_id] = [*known, signature][-MAX_CONFLICTS:] if known else signature
+        if before:
+            self._more[0][str(name)] = [*more, signature][-MAX_CONFLICTS:]
+        else:
+            known[name] = [signature]
         if record.call_ids and self._is_twin(record, time_ms):
             self.merged += 1
             return False
-        if known:
+        if before:
             self.conflicts += 1
         return True
 
@@ -114,21 +143,22 @@ class Redelivery:
 
     def _expire(self, clock_ms: int) -> None:
         """Forgets ids whose redelivery would be late by now."""
-        full = len(self._ids[0]) + len(self._calls[0]) > MAX_IDS
+        full = len(self._more[0]) + len(self._calls[0]) > MAX_IDS
         gone = clock_ms > self._until + self._keep_ms
         if not full and not (gone and clock_ms > self._since + self._keep_ms):
             return
         if not gone:
-            self.forgotten += len(self._ids[1]) + len(self._calls[1])
+            self.forgotten += len(self._more[1]) + len(self._calls[1])
         self._since, self._until = clock_ms, self._newest
-        self._ids = [{}, self._ids[0]]
+        self._more = [{}, self._more[0]]
         self._calls = [{}, self._calls[0]]
 
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""
         return {
             "clocks": [self._since, self._until, self._newest],
-            "ids": self._ids,
+            "ids": self._ids.state(),
+            "more": self._more,
             "calls": self._calls,
             "told": self._told,
             "counts": [self.duplicates, self.conflicts, self.merged, self.forgotten],
@@ -137,7 +167,8 @@ class Redelivery:
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
         self._since, self._until, self._newest = state["clocks"]
-        self._ids = [dict(ids) for ids in state["ids"]]
+        self._ids.load(state["ids"])
+        self._more = [dict(more) for more in state["more"]]
         self._told = state["told"]
         one: dict[int, list[Any]] = {}  # the names of a call share what is known about it
         self._calls = [
