@@ -227,6 +227,8 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
     "denied": lambda c: (c["outcome"] & DENIED) > 0,
     "rate_limited": lambda c: (c["outcome"] & LIMITED) > 0,
     "answered": lambda c: (c["outcome"] & (DENIED | LIMITED)) == 0,
+    "source": lambda c: c.hashes("ingest_source"),
+    "linked": lambda c: np.array([bool(r.call_ids) for r in c.records], np.bool_),
     "in_session": lambda c: np.array(
         [(r.conversation_id or r.session_id) is not None for r in c.records], np.bool_
     ),

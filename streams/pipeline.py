@@ -103,18 +103,22 @@ class Pipeline:
         """Judges canonical NDJSON: any number of events and control records, one per line."""
         output = Output()
         try:
-            records, times = self._reader.decode_lines(block)
-            positions = np.arange(self.position, self.position + len(records))
-            self.position += len(records)
+            columns = Columns(*self._reader.decode_lines(block), self._fingerprints)
+            positions = np.arange(self.position, self.position + len(columns.records))
+            self.position += len(columns.records)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            records, times, positions = self._line_by_line(block, output)
-        self._counts["events"] += len(records)
-        if len(records):
-            records, times, positions, refused = self._clock.admit(records, times, positions)
+            columns, positions = self._line_by_line(block, output)
+        self._counts["events"] += len(columns.records)
+        if len(columns.records):
+            records, times, positions, refused = self._clock.admit(
+                columns.records, columns.times, positions
+            )
             if refused:
                 self._refuse(refused, output)
-        if len(records):
-            self._judge(records, times, positions, output)
+            if records is not columns.records:
+                columns = Columns(records, times, self._fingerprints)
+            if len(records):
+                self._judge(columns, positions, output)
         self._tell(output)
         return output
 
@@ -134,13 +138,14 @@ class Pipeline:
         released = self._clock.release()
         if released is not None:
             position, record, time = released
-            self._judge([record], np.array([time]), np.array([position]), output)
+            columns = Columns([record], np.array([time]), self._fingerprints)
+            self._judge(columns, np.array([position]), output)
         elif held is not None:
             self._refuse([held], output)
         self._tell(output)
         return output
 
-    def _line_by_line(self, block: bytes, output: Output) -> tuple[list[Any], Ints, Ints]:
+    def _line_by_line(self, block: bytes, output: Output) -> tuple[Columns, Ints]:
         records, times, positions = [], [], []
         for line in block.split(b"\n"):
             if not line.strip():
@@ -156,7 +161,8 @@ class Pipeline:
             records.append(record)
             times.append(time)
             positions.append(position)
-        return records, np.array(times, np.int64), np.array(positions, np.int64)
+        columns = Columns(records, np.array(times, np.int64), self._fingerprints)
+        return columns, np.array(positions, np.int64)
 
     def _control(self, line: bytes, position: int) -> bool:
         if b'"control"' not in line:
@@ -178,11 +184,11 @@ class Pipeline:
 
     # --- judging ----------------------------------------------------------------------------
 
-    def _judge(self, records: list[Any], times: Ints, positions: Ints, output: Output) -> None:
+    def _judge(self, columns: Columns, positions: Ints, output: Output) -> None:
+        records, times = columns.records, columns.times
         after, on_time = self._clock.late(times, self._lateness_ms)
         kept = np.flatnonzero(on_time)
         self._counts["late"] += len(times) - len(kept)
-        columns = Columns(records, times, self._fingerprints)
         self._sources.note(columns)
         output.heartbeats += self._sources.due(int(after[-1]))
         if len(kept):

@@ -55,7 +55,7 @@ class Redelivery:
         slots, here = self._ids.find(names)
         ordered = np.sort(names)
         alone = not here.any() and not (ordered[1:] == ordered[:-1]).any()
-        if alone and not any(columns.values("call_ids")):
+        if alone and not columns.any("linked"):
             self._make_room(len(names), before_ms)
             self._ids.add(names, signature=signatures, until=until)
             return kept

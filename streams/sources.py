@@ -1,6 +1,5 @@
 """Signs of life: when each source last sent something, and how far it is behind."""
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,18 @@ class Sources:
 
     def note(self, columns: Columns) -> None:
         """Counts the events of a block."""
-        names = columns.values("ingest_source")
-        counts = Counter(names)
-        for name, count in counts.items():
-            mine = columns.times if len(counts) == 1 else _of(columns.times, names, name)
-            known = name in self._seen or len(self._seen) < MAX_SOURCES
-            seen = self._seen.setdefault(name if known else "other", [0, START])
-            seen[0] += count
-            seen[1] = max(seen[1], int(mine.max()))
+        found = columns["source"]
+        if (found == found[0]).all():
+            self._count(columns.records[0].ingest_source, columns.times)
+            return
+        for one, at in zip(*np.unique(found, return_index=True), strict=True):
+            self._count(columns.records[int(at)].ingest_source, columns.times[found == one])
+
+    def _count(self, name: str, times: npt.NDArray[np.int64]) -> None:
+        known = name in self._seen or len(self._seen) < MAX_SOURCES
+        seen = self._seen.setdefault(name if known else "other", [0, START])
+        seen[0] += len(times)
+        seen[1] = max(seen[1], int(times.max()))
 
     def due(self, now_ms: int) -> list[Heartbeat]:
         """Heartbeats, once a minute of event time."""
@@ -61,7 +64,3 @@ class Sources:
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
         self._seen, self._minute = state["seen"], state["minute"]
-
-
-def _of(times: npt.NDArray[np.int64], names: list[str], name: str) -> npt.NDArray[np.int64]:
-    return times[[one == name for one in names]]
