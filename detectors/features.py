@@ -80,6 +80,13 @@ CREDENTIAL_5M = WindowSpec(
         Total("tokens", "tokens", "input and output tokens", "tokens"),
         Total("nanousd", "nano-dollars", "estimated cost", "nanousd"),
         Total("denied", "calls", "calls refused as not permitted or not valid", "one", "denied"),
+        Total(
+            "limited_unnamed",
+            "calls",
+            "429s without a prompt's fingerprint",
+            "one",
+            "limited_unnamed",
+        ),
         Total("rate_limited", "calls", "calls answered 429", "one", "rate_limited"),
         Total("stranger_tokens", "tokens", "tokens used from new addresses", "tokens", "stranger"),
         Distinct("denied_models", "models", "different models refused", "model", "denied"),

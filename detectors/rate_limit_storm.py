@@ -44,7 +44,7 @@ class RateLimitStorm(Detector):
     )
 
     channels = (
-        Channel("credential/5m", "rate_limited", above=LEAST_429),
+        Channel("credential/5m", "limited_unnamed", above=LEAST_429),
         Channel("credential/5m", "limited_repeats", above=SAME_PROMPT - 1),
     )
 
@@ -52,8 +52,6 @@ class RateLimitStorm(Detector):
         calls, limited = window.totals["calls"], window.totals["rate_limited"]
         again = window.totals["limited_repeats"]
         same = again + 1 if again else 0
-        if 0 < same <= SAME_PROMPT:
-            return None  # everybody is refused, and backs off: the provider's incident
         repeated = f"; one request was sent {same} times" if same else ""
         return Verdict(
             f"{limited} of {calls} calls answered 429 within 5 minutes{repeated}",

@@ -10,6 +10,7 @@ from schemas.finding import About, Severity
 SAME_PROMPT = 12  # answers to one prompt in five minutes; a check every minute has five
 FAILING_CALLS = 4  # identical failing tool calls within `SPAN_MS`
 SPAN_MS = 600_000
+MAX_TIMES = 16  # of one call
 MAX_CALLS = 200_000  # different calls remembered per generation
 
 
@@ -52,7 +53,7 @@ class RepeatedCall(Detector):
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(SPAN_MS, MAX_CALLS)
+        self._memory = Memory(2 * SPAN_MS, MAX_CALLS)
 
     @property
     def memory(self) -> Memory:
@@ -79,9 +80,11 @@ class RepeatedCall(Detector):
         call = f"{event.tenant_id}\0{session}\0{event.tool_name}\0{event.tool_args_hash}"
         seen = [*(self._memory.get(call) or ()), [time_ms, event.event_id]]
         seen.sort()
-        recent = [one for one in seen if one[0] > seen[-1][0] - SPAN_MS][-FAILING_CALLS:]
-        self._memory.put(call, recent)
-        if len(recent) < FAILING_CALLS:
+        seen = [one for one in seen if one[0] > seen[-1][0] - 2 * SPAN_MS][-MAX_TIMES:]
+        self._memory.put(call, seen)
+        runs = (seen[at : at + FAILING_CALLS] for at in range(len(seen) - FAILING_CALLS + 1))
+        recent = next((run for run in runs if run[-1][0] - run[0][0] < SPAN_MS), None)
+        if recent is None:
             return ()
         return (
             Verdict(

@@ -16,6 +16,7 @@ from schemas.decode import EPOCH, MILLISECOND
 Ints = npt.NDArray[np.int64]
 Held = tuple[int, Any, int]  # position, record, time
 JUMP_MS = 3_600_000
+STALE_MS = 240_000  # an event this far behind the clock is no witness of the time
 AHEAD_MS = 300_000  # an event may be this far ahead of its ingest stamp
 START = -(2**60)
 _SAME = attrgetter(
@@ -75,6 +76,9 @@ class Clock:
                 if time >= held[2] - JUMP_MS:
                     out.append(held)
                     now = max(now, held[2])
+                elif time < now - STALE_MS:
+                    out.append((position, record, time))  # says nothing about the present
+                    continue
                 else:
                     refused.append(held)
                 held = None

@@ -233,7 +233,10 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
         [(r.conversation_id or r.session_id) is not None for r in c.records], np.bool_
     ),
     "tool_call": lambda c: c["name"] == 4,
-    "failed_tool_call": lambda c: c["tool_call"] & ((c["outcome"] & OK) == 0),
+    "failed_tool_call": lambda c: (
+        c["tool_call"] & np.array([r.status == "error" for r in c.records], np.bool_)
+    ),
+    "limited_unnamed": lambda c: c["rate_limited"] & (c["prompt"] == 0),
     "resource_call": lambda c: (
         c["tool_call"]
         & np.array([value is not None for value in c.values("resource_id")], np.bool_)

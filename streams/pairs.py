@@ -18,7 +18,7 @@ NEVER = np.int32(-(2**31))
 
 def pair(keys: Names, values: Names, kind: int) -> Names:
     """One 64-bit name for each (key, value) of a kind. Never 0."""
-    mixed = (keys + np.uint64(kind)) * _MIX_A ^ values
+    mixed = (keys * _MIX_A + np.uint64(kind * int(_MIX_B) % 2**64)) ^ values
     mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX_B
     return np.asarray((mixed ^ (mixed >> _SHIFT)) | np.uint64(1))
 

@@ -193,7 +193,7 @@ class Pipeline:
         output.heartbeats += self._sources.due(int(after[-1]))
         if len(kept):
             kept = self._redelivery.filter(columns, kept, self._clock.now_ms, int(after[-1]))
-        self._counts["judged"] += len(kept)
+        self._counts["kept"] += len(kept)
         clock = after[kept]
         start = 0
         while start < len(kept):
@@ -282,7 +282,7 @@ class Pipeline:
         counts, again, lanes = self._counts, self._redelivery, self._lanes
         return Stats(
             events=counts["events"],
-            judged=counts["judged"],
+            judged=counts["kept"] - again.added,
             late=counts["late"],
             duplicates=again.duplicates + self._clock.copies,
             conflicts=again.conflicts,

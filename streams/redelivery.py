@@ -5,7 +5,8 @@
   counted. Ids can be chosen by callers, so an id alone never makes an event disappear.
 - Another signal (`ingest.source`) about a call already judged, joined on `event.id` or one of
   `call.ids`, *and* the key, *and* end times at most `TWIN_MS` apart, is *merged*: counted, not
-  judged. Each signal about a call can be merged once.
+  judged. Each signal about a call can be merged once. If it knows the prompt's fingerprint or a
+  trustworthy address and the first did not, it adds that, but no call, token or cost.
 
 What is older than the lateness is late and never gets here, so ids are kept no longer than that.
 """
@@ -25,6 +26,16 @@ TWIN_MS = 2_000  # two signals about one call end at most this far apart
 _ODD = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.int64)
 
 
+NEW: list[Any] = []  # an event that nobody told of yet
+MODEL_CALL = 3  # bits of `name`: a model call or a refused key
+
+
+def _knows(columns: Columns, row: int) -> tuple[bool, bool]:
+    """Whether an event knows its prompt's fingerprint, and a trustworthy address."""
+    address = bool(columns["trusted"][row]) and columns.records[row].client_address is not None
+    return bool(columns["prompt"][row]), address
+
+
 class Redelivery:
     """The ids of recent events.
 
@@ -41,6 +52,7 @@ class Redelivery:
         self._more: list[dict[str, list[int]]] = [{}, {}]  # further signatures of an id
         self._calls: list[dict[str, list[Any]]] = [{}, {}]  # call id and key -> signals
         self._told = 0  # calls told of; numbers them
+        self.added = 0  # merged events that added something
 
     def filter(self, columns: Columns, kept: Ints, before_ms: int, after_ms: int) -> Ints:
         """The events among `kept` that are neither duplicates nor merged, in order.
@@ -69,8 +81,8 @@ class Redelivery:
             name, signature = int(names[at]), int(signatures[at])
             if name not in known:
                 new.append(at)
-            time = int(columns.times[row])
-            if self._is_new(columns.records[row], name, signature, time, known):
+            twin = self._is_new(columns, row, name, signature, known)
+            if twin is NEW or (twin and self._adds(columns, row, twin)):
                 keep.append(row)
         self._make_room(len(new), before_ms)
         self._ids.add(names[new], signature=signatures[new], until=until[new])
@@ -100,9 +112,9 @@ class Redelivery:
         return np.asarray(signature)
 
     def _is_new(
-        self, record: Any, name: int, signature: int, time_ms: int, known: dict[int, list[int]]
-    ) -> bool:
-        """Whether an event is to be judged.
+        self, columns: Columns, row: int, name: int, signature: int, known: dict[int, list[int]]
+    ) -> list[Any] | None:
+        """`NEW` if an event is to be judged, None if not, or what the call's first signal knew.
 
         Args:
             known: the first signature of each id seen before, this block's included.
@@ -111,20 +123,24 @@ class Redelivery:
         before = known.get(name, []) + more
         if signature in before:
             self.duplicates += 1
-            return False
+            return None
         if before:
             self._more[0][str(name)] = [*more, signature][-MAX_CONFLICTS:]
         else:
             known[name] = [signature]
-        if record.call_ids and self._is_twin(record, time_ms):
+        twin = self._twin(columns, row)
+        if twin is not None:
             self.merged += 1
-            return False
+            return twin
         if before:
             self.conflicts += 1
-        return True
+        return NEW
 
-    def _is_twin(self, record: Any, time_ms: int) -> bool:
-        """Whether another signal told of this call; if so its place is taken."""
+    def _twin(self, columns: Columns, row: int) -> list[Any] | None:
+        """What another signal knew of this call, if one told of it; its place is taken then."""
+        record, time_ms = columns.records[row], int(columns.times[row])
+        if not record.call_ids:
+            return None
         names = [f"{name}\0{record.api_key_id}\0{record.event_name}" for name in record.call_ids]
         for calls in self._calls:
             for name in names:
@@ -132,14 +148,28 @@ class Redelivery:
                     near = abs(signals[0] - time_ms) <= TWIN_MS
                     if near and record.ingest_source not in signals[1]:
                         signals[1].append(record.ingest_source)
-                        return True
+                        return list(signals)
         self._told += 1
-        signals = [time_ms, [record.ingest_source], self._told]
+        signals = [time_ms, [record.ingest_source], self._told, *_knows(columns, row)]
         for name in names:
             mine = self._calls[0].setdefault(name, [])
             mine.append(signals)
             del mine[:-MAX_CONFLICTS]
-        return False
+        return None
+
+    def _adds(self, columns: Columns, row: int, first: list[Any]) -> bool:
+        """Leaves of a merged event only what the first signal about its call did not know."""
+        prompt, address = _knows(columns, row)
+        useful = columns["name"][row] & MODEL_CALL and (
+            (prompt and not first[3]) or (address and not first[4])
+        )
+        if useful:
+            if first[3]:
+                columns["prompt"][row] = 0
+            for amount in ("one", "tokens", "nanousd"):
+                columns[amount][row] = 0
+            self.added += 1
+        return bool(useful)
 
     def _expire(self, clock_ms: int) -> None:
         """Forgets ids whose redelivery would be late by now."""
@@ -161,7 +191,7 @@ class Redelivery:
             "more": self._more,
             "calls": self._calls,
             "told": self._told,
-            "counts": [self.duplicates, self.conflicts, self.merged, self.forgotten],
+            "counts": [self.duplicates, self.conflicts, self.merged, self.forgotten, self.added],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -178,4 +208,5 @@ class Redelivery:
             }
             for calls in state["calls"]
         ]
-        self.duplicates, self.conflicts, self.merged, self.forgotten = state["counts"]
+        counts = state["counts"]
+        self.duplicates, self.conflicts, self.merged, self.forgotten, self.added = counts
