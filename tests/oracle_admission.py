@@ -9,6 +9,7 @@ from tests.oracle_events import milliseconds, outcome, stamped, tokens
 
 JUMP_MS = 3_600_000
 TWIN_MS = 2_000
+STALE_MS = 240_000
 
 
 class Admission:
@@ -34,6 +35,9 @@ class Admission:
                 if time >= then - JUMP_MS:
                     now = then if now is None else max(now, then)
                     yield held
+                elif now is not None and time < now - STALE_MS:
+                    yield position, line  # says nothing about the present
+                    continue
                 else:
                     self.counts["refused"] += 1
                 held = None

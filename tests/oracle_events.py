@@ -83,7 +83,7 @@ def _tool_call(event: dict[str, Any]) -> bool:
 
 TAKES = {
     "tool_call": _tool_call,
-    "failed_tool_call": lambda e: _tool_call(e) and e.get("status") != "ok",
+    "failed_tool_call": lambda e: _tool_call(e) and e.get("status") == "error",
     "resource_call": lambda e: _tool_call(e) and "resource.id" in e,
     "acting_call": lambda e: _tool_call(e) and bool(e.get("tool.side_effect")),
     "in_session": lambda e: "gen_ai.conversation.id" in e or "session.id" in e,
@@ -106,6 +106,7 @@ def amounts(
         "": True,
         "denied": "denied" in came,
         "rate_limited": "limited" in came,
+        "limited_unnamed": "limited" in came and "content.input.hash" not in event,
         "answered": not came & {"denied", "limited"},
         **marks,
     }

@@ -98,7 +98,7 @@ def random_stream(rng: Random, lateness_s: int, *, disorder: bool = True) -> lis
     pace = rng.choice([300, 3000, 30_000, 120_000])
     tie = rng.choice([0, 0, 6000, 72_000])
     keys = rng.choice([1, 2, 3, 8])
-    now = START_MS + rng.randrange(HOUR_MS)
+    now = newest = START_MS + rng.randrange(HOUR_MS)
     events = _events(rng, keys)
     for number in range(rng.randint(60, 400)):
         kind, event = next(events)
@@ -109,6 +109,9 @@ def random_stream(rng: Random, lateness_s: int, *, disorder: bool = True) -> lis
         time = now - (int(rng.random() * late_by) if rng.random() < 0.6 else 0)
         if tie:
             time = time // tie * tie
+        if disorder and number and rng.random() < 0.04:
+            time = newest - lateness - rng.choice([0, 0, 1])  # just in time, or just late
+        newest = max(newest, time)
         event |= {"event.id": f"e{number}", "timestamp": stamp(time)}
         if rng.random() < 0.05:
             event["observed_timestamp"] = stamp(now)
