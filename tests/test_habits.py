@@ -54,13 +54,13 @@ def test_many_keys_are_learned_as_each_would_be_alone() -> None:
     usual = rng.random((30, 64, 1)) < 0.9
     keys = np.arange(64)
     for window in range(30):
-        all_three = np.repeat(usual[window], 3, axis=1)
-        together.learn(keys, np.full(64, window), totals[window], all_three)
+        flags = np.repeat(usual[window], len(CREDENTIAL_5M.learned), axis=1)
+        together.learn(keys, np.full(64, window), totals[window], flags)
 
     for key in (0, 17, 63):
         alone = Habits(CREDENTIAL_5M)
         for window in range(30):
-            flags = np.full((1, 3), usual[window, key, 0])
+            flags = np.full((1, len(CREDENTIAL_5M.learned)), usual[window, key, 0])
             alone.learn(ONE, np.array([window]), totals[window, [key]], flags)
         assert alone.tail[0].tobytes() == together.tail[key].tobytes()
 
@@ -152,7 +152,7 @@ def test_a_forgotten_key_leaves_room_for_another() -> None:
     for window in range(PROMOTE_AFTER):
         learn(habit, window, 20)
     assert (1, 0) == (habit.rows, habit.row[0])
-    assert [pytest.approx(np.log1p(20))] == habit.peaks[0][0]
+    assert [pytest.approx(np.log1p(20))] == list(habit.peaks[0][0])
 
 
 def test_a_habit_survives_being_written_down() -> None:

@@ -229,7 +229,7 @@ def check_flood(count: int, max_keys: int) -> None:
     assert ["key-flood"] == [finding.detector for finding in found]
     assert count + 1 - len(keys) == pipeline.stats.evicted_keys + pipeline.stats.refused_keys
     assert pipeline._lanes[0].windows[0].habits.n[0] >= lane.HABIT_WINDOWS
-    assert all(len(w.slot) <= 2 * max_keys for w in pipeline._lanes[0].windows)
+    assert max_keys >= keys.capacity
     again = pipeline.process(call(5 * HOUR + 1, 20)).findings
     assert [] == again
     assert 1 == keys.names(keys.used()).count(known)
@@ -294,7 +294,9 @@ def test_a_source_shows_a_sign_of_life_every_minute() -> None:
 
 def test_the_catalog_is_what_the_pipeline_runs() -> None:
     pipeline = Pipeline()
-    windowed = {d.about.id for one in pipeline._lanes for w in one.windows for d in w.detectors}
+    windowed = {
+        d.about.id for one in pipeline._lanes for w in one.windows for d in w.limits.detectors
+    }
     single = {detector.about.id for detector in pipeline._inspectors}
 
     assert {kind.about.id for kind in CATALOG} == windowed | single
