@@ -237,7 +237,8 @@ class Pipeline:
         self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
     ) -> None:
         entity = Entity(lane=detector.lane, id=detector.entity(event) or "unknown")
-        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts)))
+        day = (verdict.decisive[1] if verdict.decisive else times[0]) // DAY_MS
+        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts), str(day)))
         self._told.tick(times[1])
         if self._told.get(name) is None:
             self._reporter.inspected(detector, entity, verdict, event, times)

@@ -18,6 +18,7 @@ from schemas.finding import (
 
 Order = tuple[int, int, int, str, str]  # sequence, close < inspect < trip, time, entity, detector
 Times = tuple[int, int, int]
+DAY_MS = 86_400_000  # the same fact is told again the next day
 CLOSE, INSPECT, TRIP, HEALTH = 0, 1, 2, 3
 
 
@@ -166,7 +167,7 @@ class Reporter:
         others = [(id, time) for id, time in verdict.others if id != decisive]
         since = min(decisive_ms, *(time for _, time in others)) if others else decisive_ms
         finding = Finding(
-            id=finding_id(about.id, entity, *verdict.parts),
+            id=finding_id(about.id, entity, *verdict.parts, decisive_ms // DAY_MS),
             final=True,
             detector=about.id,
             title=about.title,
