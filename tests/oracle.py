@@ -313,7 +313,8 @@ class Oracle:
             detector.memory.tick(now)
         for verdict in detector.inspect(record, time):
             entity = Entity(lane=detector.lane, id=detector.entity(record) or "unknown")
-            id = finding_id(detector.about.id, entity, *verdict.parts)
+            decisive_ms = verdict.decisive[1] if verdict.decisive else time
+            id = finding_id(detector.about.id, entity, *verdict.parts, decisive_ms // DAY_MS)
             day = now // DAY_MS
             if id not in self.told_on or day - self.told_on[id] > 1:
                 severity = verdict.severity or detector.about.severity
