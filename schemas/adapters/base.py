@@ -8,6 +8,8 @@ from schemas.prices import PriceTable
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # one body, after decompression
 MAX_REASON = 200  # characters
+MAX_REJECTIONS = 1_000  # of one body, told one by one; the others are counted
+MAX_REST = 4096  # bytes shown of the first record that is only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,41 @@ class Rejected:
     reason: str  # never holds a value
     raw: bytes
     index: int  # position of the record in its body, from 0
+    count: int = 1  # records it stands for; more than one only in the last of a body
+
+
+class Rejections:
+    """The rejections of one body: the first ones each, all others as one that counts them."""
+
+    def __init__(self) -> None:
+        self._kept: list[Rejected] = []
+        self._rest: Rejected | None = None
+        self._count = self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether further ones are only counted, so that no reason need be found."""
+        return len(self._kept) >= MAX_REJECTIONS
+
+    def add(self, field: str, reason: str, raw: bytes, index: int) -> None:
+        """Keeps one rejection, or counts it."""
+        if not self.full:
+            self._kept.append(Rejected(field, reason, raw, index))
+            return
+        self._rest = self._rest or Rejected("", "", raw[:MAX_REST], index)
+        self._count += 1
+        self._bytes += len(raw)
+
+    def all(self) -> list[Rejected]:
+        """In the order of their records; the one that counts is the last."""
+        kept = sorted(self._kept, key=lambda one: one.index)
+        if self._rest is None:
+            return kept
+        reason = (
+            f"{self._count} further records ({self._bytes} bytes) are no events;"
+            f" {MAX_REJECTIONS} of a body are told one by one"
+        )
+        return [*kept, Rejected("", reason, self._rest.raw, self._rest.index, self._count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from schemas.adapters.base import Adapted, Context, Refused, Rejected
+from schemas.adapters.base import Adapted, Context, Refused, Rejections
 from schemas.adapters.clean import EMAIL, SECRET
 from schemas.adapters.draft import settle, stamp
 from schemas.adapters.read import records
-from schemas.decode import InvalidEvent, decode_line
+from schemas.decode import EventRecord, InvalidEvent, decode_line, instant
 from schemas.event import Event
 from schemas.records import Control
 
@@ -24,6 +24,7 @@ _HASHED = (
     rb"api_key\.id|idempotency_key\.id|tool\.args\.hash|content\.input\.hash|content\.output\.hash"
 )
 _RAW_ID = re.compile(rb'"(?:' + _HASHED + rb')"\s*:\s*"(?!hmac:[0-9a-f]{16}")')
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(EventRecord)
 _SECRET = re.compile(SECRET.pattern.encode())
 _EMAIL = re.compile(EMAIL.pattern.encode())
 
@@ -36,24 +37,27 @@ def is_clean(block: bytes) -> bool:
 def adapt(body: bytes, context: Context) -> Adapted:
     """Canonical events of a body. Control records are not taken from a source."""
     events: list[bytes] = []
-    rejections: list[Rejected] = []
+    rejections = Rejections()
     for index, found in enumerate(records(body)):
+        if found.reason:
+            rejections.add("", found.reason, found.raw, index)
+            continue
         try:
-            if found.reason:
-                raise Refused("", found.reason)
-            events.append(_line(found.value, found.raw, context))
+            events.append(_line(found.value, found.raw, context, rejections.full))
         except Refused as error:
-            rejections.append(Rejected(error.field, error.reason, found.raw, index))
+            rejections.add(error.field, error.reason, found.raw, index)
         except RecursionError:
-            rejections.append(Rejected("", "nested too deeply", found.raw, index))
-    return Adapted(events, rejections, 0)
+            rejections.add("", "nested too deeply", found.raw, index)
+    return Adapted(events, rejections.all(), 0)
 
 
-def _line(value: Any, raw: bytes, context: Context) -> bytes:
+def _line(value: Any, raw: bytes, context: Context, brief: bool) -> bytes:
     if not isinstance(value, dict):
         raise Refused("", "not an object")
     if "record" in value and "event.name" not in value:
         return _control(value, raw, context)
+    if brief:
+        _glanced(raw)
     record = _checked(raw)
     if context.source and "ingest.source" not in value:
         record.ingest_source = context.source
@@ -76,6 +80,15 @@ def _control(value: dict[str, Any], raw: bytes, context: Context) -> bytes:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise Refused(str(first["loc"][0]) if first["loc"] else "", first["msg"]) from None
+
+
+def _glanced(raw: bytes) -> None:
+    """Refuses what is no event without finding out why, which is what takes long."""
+    try:
+        raw.decode()
+        instant(_decoder.decode(raw).timestamp)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused("", "not an event") from None
 
 
 def _checked(line: bytes) -> Any:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from schemas.adapters import contents, words
 from schemas.adapters.address import origin
-from schemas.adapters.base import Adapted, Context, Refused, Rejected
+from schemas.adapters.base import Adapted, Context, Refused, Rejections
 from schemas.adapters.draft import MAX_NS, Draft, finish, from_ns
 from schemas.adapters.litellm_outcome import outcome
 from schemas.adapters.read import records
@@ -50,19 +50,20 @@ _TOOL_CALLS = frozenset({"call_mcp_tool", "acall_mcp_tool"})
 def adapt(body: bytes, context: Context) -> Adapted:
     """Events of a callback's body; every record of LiteLLM is about a call, so none is ignored."""
     events: list[bytes] = []
-    rejections: list[Rejected] = []
+    rejections = Rejections()
     for index, found in enumerate(records(body)):
+        if found.reason:
+            rejections.add("", found.reason, found.raw, index)
+            continue
         try:
-            if found.reason:
-                raise Refused("", found.reason)
             events.append(finish(draft_of(found.value, context), context))
         except Refused as error:
-            rejections.append(Rejected(error.field, error.reason, found.raw, index))
+            rejections.add(error.field, error.reason, found.raw, index)
         except (RecursionError, ValueError, TypeError, OverflowError) as error:
             # A shape nobody foresaw must not cost its neighbours.
             reason = f"not understood ({type(error).__name__})"
-            rejections.append(Rejected("", reason, found.raw, index))
-    return Adapted(events, rejections, 0)
+            rejections.add("", reason, found.raw, index)
+    return Adapted(events, rejections.all(), 0)
 
 
 def draft_of(record: Any, context: Context) -> Draft:

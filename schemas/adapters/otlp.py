@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from schemas.adapters import otlp_json, spellings
-from schemas.adapters.base import Adapted, Context, Refused, Rejected
+from schemas.adapters.base import Adapted, Context, Refused, Rejections
 from schemas.adapters.collapse import Told, collapse
 from schemas.adapters.draft import finish
 from schemas.adapters.enrich import enrich
@@ -58,7 +58,7 @@ def _items(body: bytes, logs: bool) -> Iterator[Item]:
 
 
 def _adapt(items: Iterator[Item], context: Context) -> Adapted:
-    rejections: list[Rejected] = []
+    rejections = Rejections()
     signals: list[Signal] = []
     told: list[Told] = []
     raw = {}
@@ -66,7 +66,7 @@ def _adapt(items: Iterator[Item], context: Context) -> Adapted:
     for index, (signal, written) in enumerate(items):
         count = index + 1
         if isinstance(signal, Refused):
-            rejections.append(Rejected(signal.field, signal.reason, written(), index))
+            rejections.add(signal.field, signal.reason, written(), index)
             continue
         signals.append(signal)
         try:
@@ -74,11 +74,11 @@ def _adapt(items: Iterator[Item], context: Context) -> Adapted:
                 told.append(Told(signal, draft_of(signal, name, context), index))
                 raw[index] = written
         except Refused as error:
-            rejections.append(Rejected(error.field, error.reason, written(), index))
+            rejections.add(error.field, error.reason, written(), index)
         except (RecursionError, ValueError, TypeError, OverflowError) as error:
             # A shape nobody foresaw must not cost its neighbours.
             reason = f"not understood ({type(error).__name__})"
-            rejections.append(Rejected("", reason, written(), index))
+            rejections.add("", reason, written(), index)
     family = Family(signals)
     calls = collapse(told, family)
     enrich(calls, family)
@@ -88,8 +88,7 @@ def _adapt(items: Iterator[Item], context: Context) -> Adapted:
             events.append(finish(call.draft, context))
         except (Refused, RecursionError, ValueError, TypeError, OverflowError) as error:
             refused = error if isinstance(error, Refused) else Refused("", type(error).__name__)
-            rejections.append(
-                Rejected(refused.field, refused.reason, raw[call.index](), call.index)
-            )
-    rejections.sort(key=lambda rejected: rejected.index)
-    return Adapted(events, rejections, max(0, count - len(events) - len(rejections)))
+            rejections.add(refused.field, refused.reason, raw[call.index](), call.index)
+    refusals = rejections.all()
+    ignored = count - len(events) - sum(refusal.count for refusal in refusals)
+    return Adapted(events, refusals, max(0, ignored))

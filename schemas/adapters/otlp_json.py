@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from schemas.adapters.base import Refused
-from schemas.adapters.read import Found, members, records, value_at
+from schemas.adapters.read import UNREAD, Found, members, records, value_at
 from schemas.adapters.signal import (
     ERROR,
     MAX_ATTRIBUTES,
@@ -27,7 +27,9 @@ _LISTS = (("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs"
 def read(body: bytes) -> Iterator[Item]:
     """Every span and log record of a body, each with its bytes, or why it cannot be read."""
     for found in records(body):
-        if found.reason:
+        if found.reason == UNREAD:
+            yield Refused("", UNREAD), _same(found.raw)
+        elif found.reason:
             yield from _salvage(found)
         elif not isinstance(found.value, dict):
             yield Refused("", "not an object"), _same(found.raw)

@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.adapters.base import MAX_REJECTIONS
+
 MAX_TOKENS = 1_000_000  # brackets and strings looked at to find where a broken record ends
 MAX_RECORDS = 1_000_000  # of one body
+
+UNREAD = "not read, after too many broken records"
 
 BOM = b"\xef\xbb\xbf"
 
@@ -45,11 +49,16 @@ def _all(body: bytes) -> Iterator[Found]:
     try:
         value = _decoder.decode(body)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        broken = 0
         for part in _lines(body):
             if isinstance(part, Found):
                 yield part
+            elif broken >= MAX_REJECTIONS:
+                yield from _unread(part)
             else:
-                yield from _patiently(part)
+                for found in _patiently(part, MAX_REJECTIONS - broken):
+                    broken += found.reason != ""
+                    yield found
     else:
         yield from _opened(value, body)
 
@@ -72,11 +81,19 @@ def _encoded(item: Any) -> Found:
 def _lines(body: bytes) -> Iterator[Found | str]:
     """Lines that are whole records; what lies between them comes as one text."""
     rest: list[bytes] = []
+    failed = 0
     for line in body.split(b"\n"):
         try:
-            value = _decoder.decode(line) if line.lstrip()[:1] in (b"{", b"[") else None
+            whole = line.strip()
+            closed = whole[:1] in (b"{", b"[") and whole[-1:] in (b"}", b"]")
+            value = _decoder.decode(line) if closed else None
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
             value = None
+            failed += 1
+            if failed > MAX_RECORDS:
+                yield b"\n".join(rest).decode("utf-8", "surrogateescape")
+                yield Found(None, "too many broken lines in one body; the rest is not read", line)
+                return
         if value is None or (rest and line[:1] not in (b"{", b"[")):
             rest.append(line)
             continue
@@ -88,8 +105,19 @@ def _lines(body: bytes) -> Iterator[Found | str]:
         yield b"\n".join(rest).decode("utf-8", "surrogateescape")
 
 
-def _patiently(text: str) -> Iterator[Found]:
-    """Records of a text that is not one record a line, or that has broken ones."""
+def _unread(text: str) -> Iterator[Found]:
+    """Lines that nobody looks into any more."""
+    for line in text.encode("utf-8", "surrogateescape").split(b"\n"):
+        if line and not line.isspace():
+            yield Found(None, UNREAD, line)
+
+
+def _patiently(text: str, broken: int) -> Iterator[Found]:
+    """Records of a text that is not one record a line, or that has broken ones.
+
+    Args:
+        broken: how many may be; what follows them is not read.
+    """
     at, inside = _skip(text, 0), False
     while at < len(text):
         if inside and text[at] == "]":
@@ -105,7 +133,11 @@ def _patiently(text: str) -> Iterator[Found]:
             yield from (_written(item) for item in found.value)
         else:
             yield found
+            broken -= found.reason != ""
         at = _skip(text, end)
+        if broken <= 0:
+            yield from _unread(text[at:])
+            return
 
 
 def _next(text: str, at: int) -> tuple[int, Found]:
