@@ -7,7 +7,6 @@ against an oracle that sees one event at a time.
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,11 +14,9 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from detectors import CATALOG, Detector
-from detectors.base import Verdict, moment
+from detectors.base import moment
 from detectors.features import WINDOWS
-from detectors.memory import Memory
 from schemas.decode import EventRecord, InvalidEvent, decode_line
-from schemas.finding import Entity
 from schemas.finding import Lane as LaneName
 from schemas.reader import Reader
 from schemas.records import Control, Heartbeat
@@ -27,6 +24,7 @@ from streams.clock import START, Clock, Held
 from streams.columns import Columns, Fingerprints
 from streams.controls import Controls
 from streams.health import FLOOD, IDS_FORGOTTEN
+from streams.inspectors import Inspectors
 from streams.lane import Lane
 from streams.output import CoreSettings, Output, Rejection, Stats
 from streams.part import Part
@@ -39,7 +37,6 @@ __all__ = ["CoreSettings", "Output", "Pipeline", "Rejection", "Stats"]
 
 Ints = npt.NDArray[np.int64]
 DAY_MS = 86_400_000
-TOLD_LIMIT = 200_000  # findings about single events remembered per generation
 END = 2**60
 
 
@@ -71,13 +68,12 @@ class Pipeline:
         versions = (self.settings.fingerprint(), self.settings.prices, STATE_VERSION)
         self._reporter = Reporter(*versions)
         self._sources = Sources()
-        self._told = Memory(DAY_MS, TOLD_LIMIT)
         detectors = [
             kind(self.settings.support)
             for kind in CATALOG
             if self.settings.modes.get(kind.about.id) != "off"
         ]
-        self._inspectors = [detector for detector in detectors if detector.takes]
+        self._inspectors = Inspectors(detectors, self._reporter)
         self._lanes = self._make_lanes(detectors)
         self._span_ms = min(windows.span_ms for lane in self._lanes for windows in lane.windows)
 
@@ -203,46 +199,10 @@ class Pipeline:
             part = Part(rows, times[rows], clock[start:stop], positions[rows], whole)
             for lane in self._lanes:
                 output.rollups += lane.process(part, columns)
-            self._inspect(part, columns)
+            self._inspectors.inspect(part, columns)
             start = stop
         self._clock.now_ms = int(after[-1])
         self._health(int(positions[-1]))
-
-    def _inspect(self, part: Part, columns: Columns) -> None:
-        """Shows single events to the detectors that ask for them."""
-        for detector in self._inspectors:
-            chosen = np.flatnonzero(columns[detector.takes][part.rows])
-            if not len(chosen):
-                continue
-            memory = detector.memory
-            clock = part.clock[chosen]
-            period = memory.horizon_ms if memory else DAY_MS
-            steady = clock[0] // period == clock[-1] // period
-            if memory and steady:
-                memory.tick(int(clock[0]))
-            inspect, records = detector.inspect, columns.records
-            for at, row, time, now in zip(
-                chosen.tolist(),
-                part.rows[chosen].tolist(),
-                part.times[chosen].tolist(),
-                clock.tolist(),
-                strict=True,
-            ):
-                if memory and not steady:
-                    memory.tick(now)
-                for verdict in inspect(records[row], time):
-                    self._inspected(detector, verdict, records[row], part.at(at))
-
-    def _inspected(
-        self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
-    ) -> None:
-        entity = Entity(lane=detector.lane, id=detector.entity(event) or "unknown")
-        day = (verdict.decisive[1] if verdict.decisive else times[0]) // DAY_MS
-        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts), str(day)))
-        self._told.tick(times[1])
-        if self._told.get(name) is None:
-            self._reporter.inspected(detector, entity, verdict, event, times)
-        self._told.put(name, 1)
 
     # --- beside findings --------------------------------------------------------------------
 
@@ -314,12 +274,7 @@ class Pipeline:
                 "redelivery": self._redelivery.state(),
                 "controls": self._controls.state(),
                 "sources": self._sources.state(),
-                "told": self._told.state(),
-                "inspectors": {
-                    detector.about.id: detector.memory.state()
-                    for detector in self._inspectors
-                    if detector.memory is not None
-                },
+                "inspectors": self._inspectors.state(),
                 "lanes": {lane.name: lane.state() for lane in self._lanes},
             }
         )
@@ -344,10 +299,7 @@ class Pipeline:
         pipeline._redelivery.load(state["redelivery"])
         pipeline._controls.load(state["controls"])
         pipeline._sources.load(state["sources"])
-        pipeline._told.load(state["told"])
-        for detector in pipeline._inspectors:
-            if detector.memory is not None:
-                detector.memory.load(state["inspectors"][detector.about.id])
+        pipeline._inspectors.load(state["inspectors"])
         for lane in pipeline._lanes:
             lane.load(state["lanes"][lane.name])
         return pipeline

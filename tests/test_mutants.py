@@ -133,7 +133,7 @@ MUTANTS = {
         'pipeline._clock.copies = state["clock"][1]',
     ),
     "the snapshot forgets what was told": (
-        'pipeline._told.load(state["told"])',
+        'self._told.load(state["told"])',
         "pass",
     ),
     "a jump needs no witness": (

@@ -297,6 +297,6 @@ def test_the_catalog_is_what_the_pipeline_runs() -> None:
     windowed = {
         d.about.id for one in pipeline._lanes for w in one.windows for d in w.limits.detectors
     }
-    single = {detector.about.id for detector in pipeline._inspectors}
+    single = {detector.about.id for detector in pipeline._inspectors._detectors}
 
     assert {kind.about.id for kind in CATALOG} == windowed | single

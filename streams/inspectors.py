@@ -1,0 +1,84 @@
+"""Shows single events to the detectors that ask for them."""
+
+from typing import Any
+
+import numpy as np
+
+from detectors.base import Detector, Verdict
+from detectors.memory import Memory
+from schemas.finding import Entity
+from streams.columns import Columns
+from streams.part import Part
+from streams.reports import DAY_MS, Reporter
+
+TOLD_LIMIT = 200_000  # findings about single events remembered per generation
+
+
+class Inspectors:
+    """The detectors that inspect events, and which of their findings were told.
+
+    Args:
+        detectors: those in force.
+        reporter: takes the findings.
+    """
+
+    def __init__(self, detectors: list[Detector], reporter: Reporter) -> None:
+        self._detectors = [detector for detector in detectors if detector.takes]
+        self._reporter = reporter
+        self._told = Memory(DAY_MS, TOLD_LIMIT)
+
+    def inspect(self, part: Part, columns: Columns) -> None:
+        """Asks every detector about the events of a part that it takes, in order of arrival."""
+        for detector in self._detectors:
+            if columns.any(detector.takes):
+                chosen = np.flatnonzero(part.of(columns[detector.takes]))
+                if len(chosen):
+                    self._ask(detector, part, chosen, columns.records)
+
+    def _ask(self, detector: Detector, part: Part, chosen: Any, records: list[Any]) -> None:
+        memory = detector.memory
+        clock = part.clock[chosen]
+        period = memory.horizon_ms if memory else DAY_MS
+        steady = clock[0] // period == clock[-1] // period
+        if memory and steady:
+            memory.tick(int(clock[0]))
+        inspect = detector.inspect
+        for at, row, time, now in zip(
+            chosen.tolist(),
+            part.rows[chosen].tolist(),
+            part.times[chosen].tolist(),
+            clock.tolist(),
+            strict=True,
+        ):
+            if memory and not steady:
+                memory.tick(now)
+            for verdict in inspect(records[row], time):
+                self._tell(detector, verdict, records[row], part.at(at))
+
+    def _tell(
+        self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
+    ) -> None:
+        """Tells a fact once a day."""
+        entity = Entity(lane=detector.lane, id=detector.entity(event) or "unknown")
+        day = (verdict.decisive[1] if verdict.decisive else times[0]) // DAY_MS
+        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts), str(day)))
+        self._told.tick(times[1])
+        if self._told.get(name) is None:
+            self._reporter.inspected(detector, entity, verdict, event, times)
+        self._told.put(name, 1)
+
+    def state(self) -> dict[str, Any]:
+        """Everything they remember, as plain values."""
+        memories = {
+            detector.about.id: detector.memory.state()
+            for detector in self._detectors
+            if detector.memory is not None
+        }
+        return {"told": self._told.state(), "memories": memories}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave; a detector that is new begins without memories."""
+        self._told.load(state["told"])
+        for detector in self._detectors:
+            if detector.memory is not None and detector.about.id in state["memories"]:
+                detector.memory.load(state["memories"][detector.about.id])
