@@ -57,6 +57,7 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     ignored: int = 0
     denied: int = 0  # of the refused, those of a tenant the token may not write
+    unlisted: int = 0  # refused beyond those that are listed
 
     def summary(self) -> str:
         """One line for the sender; values are never repeated."""
@@ -205,6 +206,7 @@ class Ingest:
             refuse(0, format, "", "no record in it", body)
         for bad in adapted.rejections:
             refuse(bad.index, format, bad.field, bad.reason, bad.raw)
+            outcome.unlisted += bad.count - 1
         for denied in verdict.denied:
             refuse(denied.index, "canonical", denied.field, denied.reason, denied.raw)
             if denied.tenant is not None:
@@ -233,6 +235,8 @@ class Ingest:
         self.metrics.ignored.labels(token.name).inc(outcome.ignored)
         for _, item in outcome.refused:
             self.metrics.rejected(token.name, item.reason)
+        if outcome.unlisted:
+            self.metrics.rejected(token.name, "not listed one by one", outcome.unlisted)
 
 
 def _may_be_otlp(body: bytes) -> bool:

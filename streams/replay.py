@@ -80,7 +80,7 @@ class Recording:
     def _adapted(self, chunk: bytes, format: str, number: int) -> bytes:
         result = adapt(chunk, format, self.context())
         self.ignored += result.ignored
-        self.rejected += len(result.rejections)
+        self.rejected += sum(one.count for one in result.rejections)
         for one in result.rejections:
             at = (
                 f"{self.name}:{self.line + one.index + 1}"

@@ -9,12 +9,12 @@ from schemas.adapters import FORMATS, adapt
 from schemas.adapters.base import MAX_REJECTIONS
 from tests.test_adapters_bad_input import CONTEXT, canonical
 
-MIB = 1024 * 1024
+SIZE = 256 * 1024
 BODIES = {
-    "braces": b"{\n" * (MIB // 2),
-    "nested": b"[" * MIB,
-    "objects": b'{"a":1}\n' * (MIB // 8),
-    "random": bytes(random.Random(1).choices(b'{}[]",:\n', k=MIB)),
+    "braces": b"{\n" * (SIZE // 2),
+    "nested": b"[" * SIZE,
+    "objects": b'{"a":1}\n' * (SIZE // 8),
+    "random": bytes(random.Random(1).choices(b'{}[]",:\n', k=SIZE)),
 }
 
 
