@@ -10,8 +10,8 @@ LEAST_NANOUSD = 1_000_000_000
 LEAST_STRANGER_TOKENS = 100_000
 ACTIVE_5M = 12  # closed windows before a key's own volume is judged
 ACTIVE_1H = 6
-YOUNG_NANOUSD = 10_000_000_000  # in five minutes, for a key that has no habit yet
-YOUNG_TOKENS = 5_000_000
+YOUNG_NANOUSD = 20_000_000_000  # in five minutes, for a key that has no habit yet
+YOUNG_TOKENS = 20_000_000
 
 
 class StolenKeySpend(Detector):
