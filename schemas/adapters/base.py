@@ -9,6 +9,7 @@ from schemas.prices import PriceTable
 MAX_BODY_BYTES = 64 * 1024 * 1024  # one body, after decompression
 MAX_REASON = 200  # characters
 MAX_REJECTIONS = 1_000  # of one body, told one by one; the others are counted
+NOT_READ = "too many records in one body; the rest of it is not read"
 MAX_REST = 4096  # bytes shown of the first record that is only counted
 
 
@@ -28,6 +29,7 @@ class Rejections:
 
     def __init__(self) -> None:
         self._kept: list[Rejected] = []
+        self._unread: list[Rejected] = []  # says that the end of the body was not read
         self._rest: Rejected | None = None
         self._count = self._bytes = 0
 
@@ -38,6 +40,9 @@ class Rejections:
 
     def add(self, field: str, reason: str, raw: bytes, index: int) -> None:
         """Keeps one rejection, or counts it."""
+        if reason == NOT_READ:
+            self._unread.append(Rejected(field, reason, raw, index))
+            return
         if not self.full:
             self._kept.append(Rejected(field, reason, raw, index))
             return
@@ -49,12 +54,13 @@ class Rejections:
         """In the order of their records; the one that counts is the last."""
         kept = sorted(self._kept, key=lambda one: one.index)
         if self._rest is None:
-            return kept
+            return kept + self._unread
         reason = (
             f"{self._count} further records ({self._bytes} bytes) are no events;"
             f" {MAX_REJECTIONS} of a body are told one by one"
         )
-        return [*kept, Rejected("", reason, self._rest.raw, self._rest.index, self._count)]
+        rest = Rejected("", reason, self._rest.raw, self._rest.index, self._count)
+        return [*kept, rest, *self._unread]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.adapters.base import MAX_REJECTIONS
+from schemas.adapters.base import MAX_REJECTIONS, NOT_READ
 
 MAX_TOKENS = 1_000_000  # brackets and strings looked at to find where a broken record ends
 MAX_RECORDS = 1_000_000  # of one body
@@ -40,7 +40,7 @@ def records(body: bytes) -> Iterator[Found]:
     body = body.removeprefix(BOM).strip()
     for count, found in enumerate(_all(body) if body else ()):
         if count >= MAX_RECORDS:
-            yield Found(None, "too many records in one body", b"")
+            yield Found(None, NOT_READ, b"")
             return
         yield found
 
@@ -92,7 +92,7 @@ def _lines(body: bytes) -> Iterator[Found | str]:
             failed += 1
             if failed > MAX_RECORDS:
                 yield b"\n".join(rest).decode("utf-8", "surrogateescape")
-                yield Found(None, "too many broken lines in one body; the rest is not read", line)
+                yield Found(None, NOT_READ, line)
                 return
         if value is None or (rest and line[:1] not in (b"{", b"[")):
             rest.append(line)
