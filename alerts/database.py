@@ -19,7 +19,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing."""
+    """All or nothing; a failed commit leaves the connection ready for another try."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -120,11 +120,6 @@ class Window:
     event: Any
     final: bool
 
-    @property
-    def lasted(self) -> timedelta:
-        """Length of the window."""
-        return timedelta(milliseconds=self.width_ms)
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

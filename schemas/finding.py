@@ -1,7 +1,6 @@
 """What we think of it: one conclusion a detector reached, with everything needed to act on it."""
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -126,11 +125,6 @@ def finding_id(detector: str, entity: Entity, *parts: str | int) -> str:
     """
     text = "\0".join((detector, entity.lane, entity.id, *map(str, parts)))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def unordered(ids: Iterable[str]) -> str:
-    """One name for a set of event ids, whichever came first."""
-    return "\0".join(sorted(set(ids)))
 
 
 def as_json(value: Any) -> dict[str, Any]:

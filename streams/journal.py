@@ -16,7 +16,8 @@ from queue import Empty, Full, Queue
 
 import zstandard
 
-from streams.disk import no_space, open_durable, transaction, used_bytes
+from alerts.database import transaction
+from streams.disk import no_space, open_durable, used_bytes
 from streams.journal_reader import JournalReader, next_position
 
 MAX_WAITING_APPENDS = 1024  # requests waiting for the disk; more are asked to come back

@@ -20,7 +20,8 @@ import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from streams.disk import open_durable, transaction, used_bytes
+from alerts.database import transaction
+from streams.disk import open_durable, used_bytes
 
 DATABASE_FILE = "quarantine.db"
 KEY_FILE = "quarantine.key"

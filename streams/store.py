@@ -18,9 +18,10 @@ from typing import Any
 
 import zstandard
 
+from alerts.database import transaction
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
-from streams.disk import open_durable, open_readonly, transaction
+from streams.disk import open_durable, open_readonly
 
 STORE_FILE = "tripmeter.db"
 MAX_SNAPSHOTS = 3  # the newest; an older one serves when the newest does not load
