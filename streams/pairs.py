@@ -122,8 +122,7 @@ class Tally:
         slots, here = self._table.find(names)
         ordered = np.sort(names)
         if not here.any() and not (ordered[1:] == ordered[:-1]).any():
-            if not self._table.has_room(len(names)):
-                self._make_room(len(names), clock_ms)
+            self._make_room(len(names), clock_ms)
             self._table.add(names, count=np.ones(len(names), np.int32), end=ends)
             return np.zeros(len(names), np.int64)
         distinct, first, which, counts = np.unique(
@@ -133,8 +132,7 @@ class Tally:
         if not here.all():
             missing = np.flatnonzero(~here)
             stays = self._table.has_room(len(missing))
-            if not stays:
-                self._make_room(len(missing), clock_ms)
+            self._make_room(len(missing), clock_ms)
             added, none = distinct[missing], np.zeros(len(missing), np.int32)
             slots[missing] = self._table.add(added, count=none, end=ends[first[missing]])
             if not stays:
@@ -150,15 +148,7 @@ class Tally:
         return before[which] + rank
 
     def _make_room(self, wanted: int, clock_ms: int) -> None:
-        table = self._table
-        used = np.flatnonzero(table.names)
-        kept = used[table["end"][used] >= clock_ms]
-        if len(kept) + wanted > self.limit:
-            order = np.lexsort((table.names[kept], table["end"][kept]))
-            gone = len(kept) // 4
-            self.forgotten += gone
-            kept = kept[order[gone:]]
-        table.keep(kept, len(kept) + wanted)
+        self.forgotten += self._table.make_room(wanted, "end", clock_ms, self.limit)
 
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""

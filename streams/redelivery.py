@@ -68,7 +68,7 @@ class Redelivery:
         ordered = np.sort(names)
         alone = not here.any() and not (ordered[1:] == ordered[:-1]).any()
         if alone and not columns.any("linked"):
-            self._make_room(len(names), before_ms)
+            self.forgotten += self._ids.make_room(len(names), "until", before_ms, MAX_IDS)
             self._ids.add(names, signature=signatures, until=until)
             return kept
         known = {
@@ -84,23 +84,9 @@ class Redelivery:
             twin = self._is_new(columns, row, name, signature, known)
             if twin is NEW or (twin and self._adds(columns, row, twin)):
                 keep.append(row)
-        self._make_room(len(new), before_ms)
+        self.forgotten += self._ids.make_room(len(new), "until", before_ms, MAX_IDS)
         self._ids.add(names[new], signature=signatures[new], until=until[new])
         return np.array(keep, np.int64)
-
-    def _make_room(self, wanted: int, clock_ms: int) -> None:
-        """Drops ids whose redelivery would be late by now, when the table is full."""
-        table = self._ids
-        if table.has_room(wanted):
-            return
-        used = np.flatnonzero(table.names)
-        kept = used[table["until"][used] >= clock_ms]
-        if len(kept) + wanted > MAX_IDS:
-            order = np.lexsort((table.names[kept], table["until"][kept]))
-            gone = len(kept) // 4
-            self.forgotten += gone
-            kept = kept[order[gone:]]
-        table.keep(kept, len(kept) + wanted)
 
     def _signatures(self, columns: Columns) -> Ints:
         """What makes two events with one id the same: key, time, usage and outcome."""

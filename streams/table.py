@@ -64,6 +64,26 @@ class Table:
         """Whether this many names can be added without moving those that are there."""
         return self.count + more <= FULL * len(self.names)
 
+    def make_room(self, wanted: int, until: str, clock_ms: int, limit: int) -> int:
+        """When the table is full, drops what nobody needs any more, and beyond a limit the oldest.
+
+        Args:
+            wanted: how many names will be added.
+            until: column of the clock until which an entry is needed.
+            limit: entries at most; beyond it the quarter needed for the shortest time goes early.
+        Returns:
+            How many were dropped although they were still needed.
+        """
+        if self.has_room(wanted):
+            return 0
+        used = np.flatnonzero(self.names)
+        kept = used[self[until][used] >= clock_ms]
+        gone = len(kept) // 4 if len(kept) + wanted > limit else 0
+        if gone:
+            kept = kept[np.lexsort((self.names[kept], self[until][kept]))[gone:]]
+        self.keep(kept, len(kept) + wanted)
+        return gone
+
     def add(self, names: Names, **values: Any) -> Ints:
         """Adds names that are all different and not there yet; gives their slots."""
         if not self.has_room(len(names)):
