@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams import probes
 from streams.table import Names, Table
 
 Ints = npt.NDArray[np.int64]
@@ -13,7 +14,7 @@ Flags = npt.NDArray[np.bool_]
 _MIX_A = np.uint64(0x9E3779B97F4A7C15)
 _MIX_B = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
-NEVER = np.int32(-(2**31))
+NEVER = np.int32(probes.NEVER)
 
 
 def pair(keys: Names, values: Names, kind: int) -> Names:
@@ -49,44 +50,27 @@ class Pairs:
         Returns:
             For each: is the pair new; is this its first event in its window.
         """
-        slots, here = self._table.find(names)
-        if not here.all():
-            missing = np.flatnonzero(~here)
-            added, at, which = np.unique(names[missing], return_index=True, return_inverse=True)
-            wanted = self._table.count + len(added)
-            stays = self._table.has_room(len(added)) and wanted <= self.limit
-            places = self._add(added, windows[missing[at]])
-            slots[missing] = places[which]
-            if not stays:
-                slots, _ = self._table.find(names)
-        first, met = self._table["first"], self._table["met"]
-        earlier = first[slots] > windows
-        if earlier.any():
-            np.minimum.at(first, slots[earlier], windows[earlier].astype(np.int32))
-        new = first[slots] >= windows - 1
-        parity = windows & 1
-        fresh = np.zeros(len(names), np.bool_)
-        stale = np.flatnonzero(met[slots, parity] != windows)
-        if len(stale):
-            _, at = np.unique(slots[stale] * 2 + parity[stale], return_index=True)
-            chosen = stale[at]
-            fresh[chosen] = True
-            met[slots[chosen], parity[chosen]] = windows[chosen]
+        new, fresh = np.empty(len(names), np.bool_), np.empty(len(names), np.bool_)
+        table, done = self._table, 0
+        while done < len(names):
+            room = min(table.room, self.limit - table.count)
+            columns = (table.names, table.bits, table["first"], table["met"])
+            done, added = probes.meet(*columns, (names, windows), done, room, (new, fresh))
+            table.count += added
+            if done < len(names):
+                self._make_room()
         return new, fresh
 
-    def _add(self, names: Names, windows: Ints) -> Ints:
-        if self._table.count + len(names) > self.limit:
-            self._forget(len(names))
-        never = np.full((len(names), 2), NEVER, np.int32)
-        return self._table.add(names, first=windows.astype(np.int32), met=never)
-
-    def _forget(self, wanted: int) -> None:
-        """Drops what was not met for longest: a quarter, or more where more room is wanted."""
+    def _make_room(self) -> None:
+        """For one more pair: a bigger table, or at the limit a quarter is dropped, oldest first."""
         used = np.flatnonzero(self._table.names)
-        order = np.lexsort((self._table.names[used], self._table["met"][used].max(1)))
-        gone = min(len(used), max(len(used) // 4, len(used) + wanted - self.limit))
+        gone = 0
+        if len(used) >= self.limit:
+            gone = max(1, len(used) // 4)
+            met = self._table["met"][used].max(1)
+            used = used[np.lexsort((self._table.names[used], met))[gone:]]
         self.forgotten += gone
-        self._table.keep(used[order[gone:]])
+        self._table.keep(used, len(used) + 1)
 
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""
@@ -119,36 +103,15 @@ class Tally:
         Returns:
             For each: how often it came before.
         """
-        slots, here = self._table.find(names)
-        ordered = np.sort(names)
-        if not here.any() and not (ordered[1:] == ordered[:-1]).any():
-            self._make_room(len(names), clock_ms)
-            self._table.add(names, count=np.ones(len(names), np.int32), end=ends)
-            return np.zeros(len(names), np.int64)
-        distinct, first, which, counts = np.unique(
-            names, return_index=True, return_inverse=True, return_counts=True
-        )
-        slots, here = self._table.find(distinct)
-        if not here.all():
-            missing = np.flatnonzero(~here)
-            stays = self._table.has_room(len(missing))
-            self._make_room(len(missing), clock_ms)
-            added, none = distinct[missing], np.zeros(len(missing), np.int32)
-            slots[missing] = self._table.add(added, count=none, end=ends[first[missing]])
-            if not stays:
-                slots, _ = self._table.find(distinct)
-        tallied = self._table["count"]
-        before = tallied[slots].astype(np.int64)
-        tallied[slots] += counts.astype(np.int32)
-        if len(distinct) == len(names):
-            return before[which]
-        order = np.argsort(which, kind="stable")
-        rank = np.empty(len(names), np.int64)
-        rank[order] = np.arange(len(names)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return before[which] + rank
-
-    def _make_room(self, wanted: int, clock_ms: int) -> None:
-        self.forgotten += self._table.make_room(wanted, "end", clock_ms, self.limit)
+        before = np.empty(len(names), np.int64)
+        table, done = self._table, 0
+        while done < len(names):
+            columns = (table.names, table.bits, table["count"], table["end"])
+            done, added = probes.count(*columns, (names, ends), done, table.room, before)
+            table.count += added
+            if done < len(names):
+                self.forgotten += table.make_room(1, "end", clock_ms, self.limit)
+        return before
 
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""

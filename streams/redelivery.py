@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams import probes
 from streams.columns import Columns
-from streams.table import Table
+from streams.table import Names, Table
 
 Ints = npt.NDArray[np.int64]
 MAX_IDS = 4_000_000  # remembered; beyond it the oldest are forgotten early
@@ -64,29 +65,32 @@ class Redelivery:
         self._newest = after_ms
         names, signatures = columns["id"][kept], self._signatures(columns)[kept]
         until = columns.times[kept] + self._keep_ms
-        slots, here = self._ids.find(names)
-        ordered = np.sort(names)
-        alone = not here.any() and not (ordered[1:] == ordered[:-1]).any()
-        if alone and not columns.any("linked"):
-            self.forgotten += self._ids.make_room(len(names), "until", before_ms, MAX_IDS)
-            self._ids.add(names, signature=signatures, until=until)
+        came, first = self._remember(names, signatures, until, before_ms)
+        doubtful = came | (columns["linked"][kept] > 0) if columns.any("linked") else came
+        if not doubtful.any():
             return kept
-        known = {
-            int(names[at]): [int(self._ids["signature"][slots[at]])]
-            for at in np.flatnonzero(here).tolist()
-        }
-        new: list[int] = []
-        keep: list[int] = []
-        for at, row in enumerate(kept.tolist()):
-            name, signature = int(names[at]), int(signatures[at])
-            if name not in known:
-                new.append(at)
-            twin = self._is_new(columns, row, name, signature, known)
-            if twin is NEW or (twin and self._adds(columns, row, twin)):
-                keep.append(row)
-        self.forgotten += self._ids.make_room(len(new), "until", before_ms, MAX_IDS)
-        self._ids.add(names[new], signature=signatures[new], until=until[new])
-        return np.array(keep, np.int64)
+        judged = ~doubtful
+        for at in np.flatnonzero(doubtful).tolist():
+            known = [int(first[at])] if came[at] else []
+            row = int(kept[at])
+            twin = self._is_new(columns, row, int(names[at]), int(signatures[at]), known)
+            judged[at] = twin is NEW or bool(twin and self._adds(columns, row, twin))
+        return kept[judged]
+
+    def _remember(
+        self, names: Names, signatures: Ints, until: Ints, before_ms: int
+    ) -> tuple[npt.NDArray[np.bool_], Ints]:
+        """Whether each id came before, and the first signature it came with."""
+        came, first = np.empty(len(names), np.bool_), np.empty(len(names), np.int64)
+        asked, known = (names, signatures, until), (came, first)
+        table, done = self._ids, 0
+        while done < len(names):
+            columns = (table.names, table.bits, table["signature"], table["until"])
+            done, added = probes.remember(*columns, asked, done, table.room, known)
+            table.count += added
+            if done < len(names):
+                self.forgotten += table.make_room(1, "until", before_ms, MAX_IDS)
+        return came, first
 
     def _signatures(self, columns: Columns) -> Ints:
         """What makes two events with one id the same: key, time, usage and outcome."""
@@ -98,22 +102,20 @@ class Redelivery:
         return np.asarray(signature)
 
     def _is_new(
-        self, columns: Columns, row: int, name: int, signature: int, known: dict[int, list[int]]
+        self, columns: Columns, row: int, name: int, signature: int, known: list[int]
     ) -> list[Any] | None:
         """`NEW` if an event is to be judged, None if not, or what the call's first signal knew.
 
         Args:
-            known: the first signature of each id seen before, this block's included.
+            known: the first signature of its id, if that came before.
         """
         more = self._more[0].get(str(name)) or self._more[1].get(str(name)) or []
-        before = known.get(name, []) + more
+        before = known + more
         if signature in before:
             self.duplicates += 1
             return None
         if before:
             self._more[0][str(name)] = [*more, signature][-MAX_CONFLICTS:]
-        else:
-            known[name] = [signature]
         twin = self._twin(columns, row)
         if twin is not None:
             self.merged += 1

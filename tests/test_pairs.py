@@ -46,16 +46,16 @@ def test_blocks_answer_as_single_events_do() -> None:
     assert len(whole) == len(single) > 1000
 
 
-def test_beyond_the_limit_those_not_met_for_longest_are_forgotten_and_counted() -> None:
-    pairs = Pairs(1024)
+def test_beyond_the_limit_the_quarter_not_met_for_longest_is_forgotten_and_counted() -> None:
+    pairs = Pairs(1100)
     visit(pairs, [1] * 1000, *range(1, 1001))
     visit(pairs, [50] * 500, *range(1, 501))
-    visit(pairs, [100] * 400, *range(2001, 2401))
+    visit(pairs, [100] * 350, *range(2001, 2351))
 
-    assert len(pairs) <= 1024
-    assert 1000 + 400 - 1024 == pairs.forgotten
+    assert 1100 // 4 == pairs.forgotten
+    assert 1000 + 350 - 1100 // 4 == len(pairs)
     assert {(False, True)} == set(visit(pairs, [100] * 500, *range(1, 501)))
-    assert (True, True) in visit(pairs, [101] * 20, *range(501, 521))
+    assert (True, True) in visit(pairs, [101] * 275, *range(501, 776))
 
 
 def test_what_was_met_survives_being_written_down() -> None:
