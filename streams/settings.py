@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from streams.kafka.settings import KafkaSettings
+
 MIB = 2**20
 GIB = 2**30
 DAY_S = 86_400
@@ -169,6 +171,7 @@ class Settings(_Table):
     store: StoreSettings = Field(default_factory=StoreSettings)
     quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     core: dict[str, Any] = {}
     detectors: dict[str, Literal["active", "monitor", "off"]] = {}
     tokens: dict[str, TokenSettings] = {}
