@@ -3,22 +3,17 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from alerts.base import RetryLater, Sink
-from alerts.destination_settings import (
-    Destination,
-    FileSettings,
-    Name,
-    SlackSettings,
-    SplunkHecSettings,
-)
-from alerts.memory import TableMemory
+from alerts.destination_base import Place
+from alerts.destination_settings import TYPES, Destination
 from alerts.outbox import Outbox
 from schemas.finding import Finding
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 _PARSER: TypeAdapter[dict[str, Destination]] = TypeAdapter(dict[Name, Destination])
 
 
@@ -95,46 +90,13 @@ class Destinations:
         Args:
             database: the file with the outbox's tables (sinks keep small things there).
         """
-        return [self._sink(name, each, database) for name, each in self.settings.items()]
-
-    def _sink(self, name: str, settings: Destination, database: Path) -> Sink:
-        match settings:  # the libraries behind a sink are imported only where it is used
-            case FileSettings():
-                from alerts.file import FileSink
-
-                return FileSink(name, self._base / settings.path)
-            case SplunkHecSettings():
-                from alerts.splunk_hec import SplunkHecSink
-
-                ca_file = self._base / settings.ca_file if settings.ca_file else None
-                return SplunkHecSink(
-                    name,
-                    settings.url,
-                    settings.secret(self._base).read,
-                    index=settings.index,
-                    source=settings.source,
-                    sourcetype=settings.sourcetype,
-                    host=settings.host,
-                    ca_file=ca_file,
-                    timeout_s=settings.timeout_s,
-                )
-            case SlackSettings():
-                from alerts.slack import SlackSink
-
-                return SlackSink(
-                    name,
-                    settings.channel,
-                    settings.secret(self._base).read,
-                    TableMemory(database, name),
-                    api_url=settings.api_url,
-                    interval_s=settings.interval_s,
-                    timeout_s=settings.timeout_s,
-                )
+        place = Place(self._base, database)
+        return [each.sink(name, place) for name, each in self.settings.items()]
 
 
 def _faults(error: ValidationError) -> list[Fault]:
     faults = []
-    types = ", ".join(("file", "splunk_hec", "slack"))
+    types = ", ".join(TYPES)
     for found in error.errors(include_input=False, include_url=False):
         # pydantic puts the chosen type behind the destination's name, and [key] behind a bad name
         parts = found["loc"]

@@ -8,15 +8,29 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from alerts.base import Delivery, RetryLater
+from alerts.destination_base import DestinationSettings, Place
 from alerts.ocsf import to_ocsf
 
 MAX_LINE = 8 * 2**20  # bytes; an end without a newline longer than this is not ours
 
 _START = b'{"activity_id":'  # of every line
 _PASSES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EINTR)
+
+
+class FileSettings(DestinationSettings):
+    """Findings appended to a file, one OCSF record a line."""
+
+    type: Literal["file"]
+    path: Path = Field(description="the file; made (mode 0600) when missing")
+
+    def sink(self, name: str, place: Place) -> "FileSink":
+        """Its sink."""
+        return FileSink(name, place.base / self.path)
 
 
 class FileSink:
@@ -49,6 +63,20 @@ class FileSink:
             self.close()
             reason = f"{self._path}: {error.strerror or type(error).__name__}"
             raise RetryLater(reason, operator=error.errno not in _PASSES) from None
+
+    def probe(self) -> str:
+        """Whether it could be written, without writing.
+
+        Raises:
+            RetryLater: it could not.
+        """
+        folder = self._path.parent
+        if self._path.exists() and not self._path.is_file():
+            raise RetryLater(f"{self._path}: is not a regular file", operator=True)
+        if not os.access(self._path if self._path.exists() else folder, os.W_OK):
+            why = "may not be written" if folder.is_dir() else "its folder is missing"
+            raise RetryLater(f"{self._path}: {why}", operator=True)
+        return f"{self._path} can be written"
 
     def close(self) -> None:
         """Closes the file."""

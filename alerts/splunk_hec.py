@@ -1,30 +1,63 @@
 """Findings into Splunk, through its HTTP Event Collector.
 
-Success is status 200 with code 0. Indexer acknowledgement is not asked for: what the collector has
-accepted counts as delivered.
+Taken means status 200 with code 0; with indexer acknowledgement, that every request was also
+reported as indexed. Raw HTTP: no client for Python knows acknowledgement or tells the codes apart.
 """
 
 import gzip
 import json
-import ssl
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, ClassVar
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-import httpx
+from annotated_types import Ge, Le
+from pydantic import Field
 
 from alerts.base import Delivery, Rejected, RetryLater
-from alerts.network import asked_to_wait, unreachable
+from alerts.destination_base import HttpSettings, Line, Place, TokenSettings
 from alerts.ocsf import to_ocsf
+from alerts.posting import Answer, Poster, pieces
 
-MAX_ANSWER = 64 * 1024  # bytes of an answer that are read
+MAX_BODY = 900_000  # bytes of one request before compression; Splunk Cloud takes 1 MB
+FIRST_ASK_S, LAST_ASK_S = 0.1, 5.0  # pauses between two questions after acknowledgements
 
+NO_DATA = 5
 BUSY = frozenset({8, 9})  # internal error, server busy
-REFUSED = frozenset({5, 6, 12, 13})  # no data, bad format, event missing, event blank
+REFUSED = frozenset({NO_DATA, 6, 12, 13})  # no data, bad format, event missing, event blank
 # token disabled, missing, invalid (twice); wrong index; channel missing or bad; ack off
 MISCONFIGURED = frozenset({1, 2, 3, 4, 7, 10, 11, 14})
+HINT = "is the url that of a collector?"
+
+
+class SplunkHecSettings(HttpSettings, TokenSettings):
+    """A Splunk HTTP Event Collector."""
+
+    type: Literal["splunk_hec"]
+    index: Line | None = Field(default=None, description="index; unset means the token's own")
+    source: Line = "tripmeter"
+    sourcetype: Line = "tripmeter:finding"
+    host: Line | None = None
+    acknowledge: bool = Field(
+        default=False, description="wait until indexers have it; the token must allow it"
+    )
+    acknowledge_timeout_s: Annotated[float, Ge(1), Le(3600)] = Field(
+        default=120, description="after which records not acknowledged are sent again"
+    )
+
+    def sink(self, name: str, place: Place) -> "SplunkHecSink":
+        """Its sink."""
+        return SplunkHecSink(
+            name,
+            self.url,
+            self.secret(place.base).read,
+            index=self.index,
+            source=self.source,
+            sourcetype=self.sourcetype,
+            host=self.host,
+            acknowledge_s=self.acknowledge_timeout_s if self.acknowledge else None,
+            poster=self.poster(place),
+        )
 
 
 class SplunkHecSink:
@@ -34,12 +67,10 @@ class SplunkHecSink:
         url: of the collector, without its path.
         token: reads the token; asked before every request, so that a new one counts at once.
         index, source, sourcetype, host: Splunk's metadata of every record.
-        ca_file: PEM file of the CA to trust instead of the public ones.
-        timeout_s: for connecting, and for the whole answer.
-        client: used instead of one made when it is needed; never follows redirects.
+        acknowledge_s: how long indexers have to acknowledge; None does not ask them.
     """
 
-    batch: ClassVar[int] = 200
+    batch: ClassVar[int] = 500
 
     def __init__(
         self,
@@ -47,123 +78,169 @@ class SplunkHecSink:
         url: str,
         token: Callable[[], str],
         *,
+        poster: Poster,
         index: str | None = None,
         source: str = "tripmeter",
         sourcetype: str = "tripmeter:finding",
         host: str | None = None,
-        ca_file: Path | None = None,
-        timeout_s: float = 15.0,
-        client: httpx.Client | None = None,
+        acknowledge_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
-        self._url = url.rstrip("/") + "/services/collector/event"
+        self._url = url.rstrip("/") + "/services/collector"
         self._token = token
-        self._ca_file = ca_file
-        self._timeout_s = timeout_s
+        self._poster = poster
+        self._acknowledge_s = acknowledge_s
+        self._channel = str(uuid.uuid4())
         self._clock = clock
-        self._wall = wall
-        self._client = client
+        self._sleep = sleep
         named = {"index": index, "source": source, "sourcetype": sourcetype, "host": host}
         self._names = {key: value for key, value in named.items() if value is not None}
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Posts one batch.
+        """Posts the records, and waits for their acknowledgements.
 
         Raises:
-            RetryLater, Rejected: as the collector's code and status say.
+            RetryLater, Rejected: as the collector's codes and statuses say.
         """
-        headers = {
-            "Authorization": f"Splunk {self._token()}",
-            "Content-Type": "application/json",
-            "Content-Encoding": "gzip",
-        }
-        body = gzip.compress(to_hec(deliveries, self._names), mtime=0)
+        acks = set()
+        for piece in pieces(to_hec(deliveries, self._names), MAX_BODY):
+            answer = self._post("/event", gzip.compress(b"\n".join(piece), 6, mtime=0))
+            judge_answer(answer)
+            if self._acknowledge_s is not None:
+                acks.add(ack_id(answer))
+        if self._acknowledge_s is not None:
+            self._indexed(acks, self._clock() + self._acknowledge_s)
+
+    def probe(self) -> str:
+        """Posts nothing at all: a collector that takes the token complains that there is no data.
+
+        Raises:
+            RetryLater: it does not take the token, or is no collector.
+        """
+        answer = self._post("/event", gzip.compress(b"", mtime=0))
+        if _read(answer.body)[0] == NO_DATA:
+            return "takes the token"
         try:
-            status, retry_after, answer = self._post(headers, body)
-        except (httpx.HTTPError, OSError) as error:
-            raise unreachable(error) from None
-        now = datetime.fromtimestamp(self._wall(), UTC)
-        judge_answer(status, answer, asked_to_wait(retry_after, now))
+            judge_answer(answer)
+        except Rejected as error:
+            raise RetryLater(str(error)) from None
+        return "answers"
 
     def close(self) -> None:
         """Closes the connections."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._poster.close()
 
-    def _post(self, headers: dict[str, str], body: bytes) -> tuple[int, str | None, bytes]:
-        if self._client is None:
-            self._client = self._connect()
-        deadline = self._clock() + self._timeout_s
-        with self._client.stream(
-            "POST", self._url, headers=headers, content=body, timeout=self._timeout_s
-        ) as response:
-            answer = b""
-            for part in response.iter_bytes():
-                answer += part
-                if len(answer) > MAX_ANSWER:
-                    break
-                if self._clock() > deadline:  # a byte at a time passes every other limit
-                    raise TimeoutError
-            return response.status_code, response.headers.get("Retry-After"), answer
+    def _post(self, path: str, body: bytes, *, packed: bool = True) -> Answer:
+        headers = {"Authorization": f"Splunk {self._token()}", "Content-Type": "application/json"}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        if self._acknowledge_s is not None:
+            headers["X-Splunk-Request-Channel"] = self._channel
+        return self._poster.post(self._url + path, body, headers)
 
-    def _connect(self) -> httpx.Client:
-        try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        except OSError as error:
-            reason = f"ca_file: {self._ca_file}: {error.strerror or 'is not a PEM file'}"
-            raise RetryLater(reason, operator=True) from None
-        return httpx.Client(verify=context, follow_redirects=False)
+    def _indexed(self, acks: set[int], deadline: float) -> None:
+        pause = FIRST_ASK_S
+        while True:
+            asked = json.dumps({"acks": sorted(acks)}).encode()
+            answer = self._post(f"/ack?channel={self._channel}", asked, packed=False)
+            acks -= acknowledged(answer)  # each is reported once, then forgotten
+            if not acks:
+                return
+            if self._clock() + pause > deadline:
+                waited = f"{self._acknowledge_s:g} s"
+                raise RetryLater(f"{len(acks)} requests were accepted but not indexed in {waited}")
+            self._sleep(pause)
+            pause = min(LAST_ASK_S, pause * 1.5)
 
 
-def to_hec(deliveries: Sequence[Delivery], names: dict[str, str]) -> bytes:
-    """The body: one JSON object after the other, as Splunk wants them. Time is epoch seconds."""
-    records: list[dict[str, Any]] = [
-        {
-            "time": each.finding.time.timestamp(),
-            **names,
-            "event": to_ocsf(each.finding),
-            "fields": {
-                "key": each.key,
-                "finding_id": each.finding.id,
-                "revision": str(each.finding.revision),
-                "detector": each.finding.detector,
-                "severity": each.finding.severity.value,
+def to_hec(deliveries: Sequence[Delivery], names: dict[str, str]) -> list[bytes]:
+    """A record each; a body has one after the other. Time is epoch seconds."""
+    return [
+        json.dumps(
+            {
+                "time": each.finding.time.timestamp(),
+                **names,
+                "event": to_ocsf(each.finding),
+                "fields": {
+                    "key": each.key,
+                    "finding_id": each.finding.id,
+                    "revision": str(each.finding.revision),
+                    "detector": each.finding.detector,
+                    "severity": each.finding.severity.value,
+                },
             },
-        }
+            separators=(",", ":"),
+        ).encode()
         for each in deliveries
     ]
-    return "\n".join(json.dumps(record, separators=(",", ":")) for record in records).encode()
 
 
-def judge_answer(status: int, body: bytes, asked_s: float | None) -> None:
+def judge_answer(answer: Answer) -> None:
     """Returns when the collector has taken the batch.
 
     Raises:
         RetryLater: it may take it later; or only an operator can help, or it is no collector.
         Rejected: a record is not what it takes.
     """
-    code, text = _read(body)
+    code, text = _read(answer.body)
+    status, after_s = answer.status, answer.after_s
     reason = f"HTTP {status}, code {code}: {text}" if code is not None else f"HTTP {status}"
     if status == 200 and code == 0:
         return
     if code in MISCONFIGURED and status != 200:
-        raise RetryLater(reason, asked_s, operator=True)
+        raise RetryLater(reason, after_s, operator=True)
     if (code in REFUSED and status == 400) or status in (413, 422):
         raise Rejected(reason)
     if code in BUSY or status == 200 or status in (408, 425, 429) or status >= 500:
-        raise RetryLater(reason, asked_s)
+        raise RetryLater(reason, after_s)
     # anything else did not come from a collector that works: wrong address, proxy, login page
-    raise RetryLater(f"{reason}; is the url that of a collector?", asked_s, operator=True)
+    raise RetryLater(f"{reason}; {HINT}", after_s, operator=True)
+
+
+def ack_id(answer: Answer) -> int:
+    """The number under which a request's acknowledgement can be asked for.
+
+    Raises:
+        RetryLater: the token does not allow acknowledgement.
+    """
+    number = _object(answer.body).get("ackId")
+    if type(number) is not int:
+        raise RetryLater("no ackId: enable acknowledgement for this token", operator=True)
+    return number
+
+
+def acknowledged(answer: Answer) -> set[int]:
+    """The requests that are indexed.
+
+    Raises:
+        RetryLater: as of `judge_answer`.
+    """
+    told = _object(answer.body).get("acks")
+    if answer.status != 200 or not isinstance(told, dict):
+        try:
+            judge_answer(answer)
+        except Rejected as error:  # of the question, not of a record
+            raise RetryLater(str(error)) from None
+        raise RetryLater("the answer about acknowledgements cannot be read")
+    return set(_numbers(name for name, done in told.items() if done is True))
+
+
+def _numbers(names: Iterable[str]) -> Iterable[int]:
+    return (int(name) for name in names if name.isascii() and name.isdecimal())
 
 
 def _read(body: bytes) -> tuple[int | None, str]:
+    answer = _object(body)
+    if type(answer.get("code")) is not int:
+        return None, ""
+    return answer["code"], str(answer.get("text", ""))[:200]
+
+
+def _object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return None, ""
-    if not isinstance(answer, dict) or type(answer.get("code")) is not int:
-        return None, ""
-    return answer["code"], str(answer.get("text", ""))[:200]
+        return {}
+    return answer if isinstance(answer, dict) else {}

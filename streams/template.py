@@ -46,9 +46,9 @@ def template() -> str:
 
 
 def _destinations() -> list[tuple[str, type[BaseModel]]]:
-    from alerts.destination_settings import FileSettings, SlackSettings, SplunkHecSettings
+    from alerts.destination_settings import TYPES
 
-    return [("file", FileSettings), ("splunk_hec", SplunkHecSettings), ("slack", SlackSettings)]
+    return list(TYPES.items())
 
 
 def _table(

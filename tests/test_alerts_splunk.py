@@ -14,6 +14,7 @@ from alerts.base import Rejected, RetryLater
 from alerts.courier import Courier
 from alerts.database import transaction
 from alerts.outbox import Outbox
+from alerts.posting import Poster
 from alerts.retry import Retry
 from alerts.splunk_hec import SplunkHecSink
 from tests.alerts_fakes import (
@@ -41,11 +42,13 @@ def splunk() -> Iterator[Receiver]:
 
 
 CLIENT = httpx.Client()  # one for all tests: making one reads every certificate of the system
+FRESH = Poster(client=CLIENT)
 
 
 def sink(splunk: Receiver, **options: Any) -> SplunkHecSink:
-    given = {"timeout_s": 5.0, "client": CLIENT, **options}
-    return SplunkHecSink("siem", splunk.url, lambda: TOKEN, **given)
+    given = {name: options.pop(name) for name in ("timeout_s", "ca_file") if name in options}
+    poster = Poster(**{"client": None if "ca_file" in given else CLIENT, "timeout_s": 5.0, **given})
+    return SplunkHecSink("siem", splunk.url, lambda: TOKEN, poster=poster, **options)
 
 
 def records(request: Request) -> list[dict[str, Any]]:
@@ -152,21 +155,22 @@ def test_an_endless_answer_is_not_read(splunk: Receiver) -> None:
 def test_a_refused_connection_is_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    broken = SplunkHecSink("siem", f"http://127.0.0.1:{port}", lambda: TOKEN)
+    broken = SplunkHecSink("siem", f"http://127.0.0.1:{port}", lambda: TOKEN, poster=FRESH)
     with pytest.raises(RetryLater, match="refused") as caught:
         broken.send(deliveries(finding()))
     assert not caught.value.operator
 
 
 def test_a_name_that_does_not_resolve_needs_an_operator() -> None:
-    broken = SplunkHecSink("siem", "http://splunk.invalid:8088", lambda: TOKEN)
+    broken = SplunkHecSink("siem", "http://splunk.invalid:8088", lambda: TOKEN, poster=FRESH)
     with pytest.raises(RetryLater, match="does not resolve") as caught:
         broken.send(deliveries(finding()))
     assert caught.value.operator
 
 
 def test_a_server_that_does_not_speak_tls_gets_no_token(splunk: Receiver) -> None:
-    broken = SplunkHecSink("siem", splunk.url.replace("http", "https"), lambda: TOKEN)
+    url = splunk.url.replace("http", "https")
+    broken = SplunkHecSink("siem", url, lambda: TOKEN, poster=FRESH)
     with pytest.raises(RetryLater, match="TLS") as caught:
         broken.send(deliveries(finding()))
     assert (True, []) == (caught.value.operator, splunk.requests)
@@ -176,20 +180,22 @@ def test_a_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
     _, context = certificate(tmp_path)
     with receiving(context) as splunk:
         with pytest.raises(RetryLater, match="TLS: self-signed certificate") as caught:
-            sink(splunk, client=None).send(deliveries(finding()))
+            SplunkHecSink("siem", splunk.url, lambda: TOKEN, poster=Poster()).send(
+                deliveries(finding())
+            )
         assert (True, []) == (caught.value.operator, splunk.requests)
 
 
 def test_a_certificate_is_trusted_when_the_configuration_says_so(tmp_path: Path) -> None:
     trusted, context = certificate(tmp_path)
     with receiving(context) as splunk:
-        sink(splunk, ca_file=trusted, client=None).send(deliveries(finding()))
+        sink(splunk, ca_file=trusted).send(deliveries(finding()))
         assert 1 == len(splunk.requests)
 
 
 def test_a_wrong_ca_file_needs_an_operator(splunk: Receiver, tmp_path: Path) -> None:
     with pytest.raises(RetryLater, match="ca_file") as caught:
-        sink(splunk, ca_file=tmp_path / "no.pem", client=None).send(deliveries(finding()))
+        sink(splunk, ca_file=tmp_path / "no.pem").send(deliveries(finding()))
     assert caught.value.operator
 
 
@@ -215,7 +221,7 @@ class Line:
         self.told: list[str] = []
         self.token = TOKEN
         self.courier = Courier(
-            SplunkHecSink("siem", splunk.url, lambda: self.token, client=CLIENT),
+            SplunkHecSink("siem", splunk.url, lambda: self.token, poster=Poster(client=CLIENT)),
             retry=Retry(),
             on_fault=lambda name, reason: self.told.append(reason),
             on_recovered=lambda name: self.told.append("works"),
@@ -266,3 +272,90 @@ def test_every_try_has_the_same_key(splunk: Receiver, tmp_path: Path) -> None:
     splunk.answers = [Answer(500, b""), Answer(429, b"", {"Retry-After": "3"})]
     line.run("a", steps=3)
     assert [["a#1"]] * 3 == [keys(request) for request in splunk.requests]
+
+
+class Indexer:
+    """A collector with acknowledgement, which says "indexed" at the n-th question; 0 is never."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.asked, self.taken = at, 0, 0
+
+    def __call__(self, request: Request) -> Answer:
+        if "/ack" not in request.path:
+            self.taken += 1
+            return Answer(200, {"text": "Success", "code": 0, "ackId": self.taken})
+        self.asked += 1
+        return Answer(200, {"acks": {str(a): self.asked == self.at for a in request.json["acks"]}})
+
+
+def acknowledging(splunk: Receiver, clock: Clock) -> SplunkHecSink:
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    return sink(splunk, acknowledge_s=10.0, clock=clock, sleep=sleep)
+
+
+def test_with_acknowledgement_taken_means_indexed(splunk: Receiver) -> None:
+    splunk.usual = indexer = Indexer(at=3)
+    acknowledging(splunk, Clock()).send(deliveries(finding("a"), finding("b")))
+    channels = {request.headers["X-Splunk-Request-Channel"] for request in splunk.requests}
+    assert (3, 1) == (indexer.asked, len(channels))
+    assert splunk.requests[1].path.endswith(f"/services/collector/ack?channel={channels.pop()}")
+
+
+def test_what_is_never_indexed_is_sent_again_under_the_same_key(splunk: Receiver) -> None:
+    splunk.usual = Indexer(at=0)
+    clock = Clock()
+    target = acknowledging(splunk, clock)
+    for _ in range(2):
+        with pytest.raises(RetryLater, match="1 requests were accepted but not indexed in 10 s"):
+            target.send(deliveries(finding("a")))
+    sent = [request for request in splunk.requests if request.path.endswith("/event")]
+    assert [["a#1"]] * 2 == [keys(request) for request in sent]
+
+
+def test_an_acknowledgement_once_given_is_not_asked_for_again(splunk: Receiver) -> None:
+    asked: list[list[int]] = []
+
+    def answer(request: Request) -> Answer:
+        if "/ack" not in request.path:
+            return Answer(200, {"code": 0, "ackId": len(splunk.requests)})
+        asked.append(request.json["acks"])
+        return Answer(200, {"acks": {str(number): number == max(asked[0]) for number in asked[0]}})
+
+    splunk.usual = answer
+    two_requests = deliveries(*(rich(id=id, summary="x" * 300_000) for id in ("a", "b")))
+    with pytest.raises(RetryLater, match="not indexed"):
+        acknowledging(splunk, Clock()).send(two_requests)
+    assert ([1, 2], [1]) == (asked[0], asked[1])
+
+
+def test_a_token_without_acknowledgement_needs_an_operator(splunk: Receiver) -> None:
+    with pytest.raises(RetryLater, match="no ackId") as caught:
+        acknowledging(splunk, Clock()).send(deliveries(finding()))
+    assert caught.value.operator
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(503, b""), Answer(200, b"[]"), Answer(400, b'{"code":6}')]
+)
+def test_a_question_that_fails_loses_nothing(splunk: Receiver, answer: Answer) -> None:
+    splunk.answers = [Answer(200, {"code": 0, "ackId": 1}), answer]
+    with pytest.raises(RetryLater):
+        acknowledging(splunk, Clock()).send(deliveries(finding()))
+
+
+def test_a_long_batch_is_cut_into_requests_below_the_limit(splunk: Receiver) -> None:
+    sink(splunk).send(deliveries(*(rich(id=f"f{n}", summary="x" * 200_000) for n in range(3))))
+    assert [["f0#1", "f1#1"], ["f2#1"]] == [keys(request) for request in splunk.requests]
+
+
+def test_a_look_at_the_collector_stores_nothing_and_checks_the_token(splunk: Receiver) -> None:
+    splunk.answers = [
+        Answer(400, {"text": "No data", "code": 5}),
+        Answer(403, {"text": "Invalid token", "code": 4}),
+    ]
+    assert "takes the token" == sink(splunk).probe()
+    with pytest.raises(RetryLater, match="Invalid token"):
+        sink(splunk).probe()
+    assert [b"", b""] == [request.body for request in splunk.requests]
