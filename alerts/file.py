@@ -14,7 +14,7 @@ from pydantic import Field
 
 from alerts.base import Delivery, RetryLater
 from alerts.destination_base import DestinationSettings, Place
-from alerts.ocsf import to_ocsf
+from alerts.ocsf import body_of
 
 MAX_LINE = 8 * 2**20  # bytes; an end without a newline longer than this is not ours
 
@@ -54,8 +54,7 @@ class FileSink:
             RetryLater: the disk is full, or the path cannot be written.
         """
         data = b"".join(
-            json.dumps(to_ocsf(each.finding), separators=(",", ":")).encode() + b"\n"
-            for each in deliveries
+            json.dumps(body_of(each), separators=(",", ":")).encode() + b"\n" for each in deliveries
         )
         try:
             self._append(data)

@@ -1,7 +1,7 @@
 """A finding as an OCSF 1.8 Detection Finding, the one body that every SIEM gets.
 
 Pure: the same finding gives the same record. All revisions of a finding share `finding_info.uid`;
-`metadata.uid` names the revision.
+`metadata.uid` names the record.
 """
 
 import re
@@ -9,9 +9,11 @@ from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
+from alerts.base import Delivery
 from alerts.evidence import Comparison, comparisons, events, values
+from alerts.incident import Incident
 from schemas.finding import Finding, Lane, Severity, as_json
 
 OCSF_VERSION = "1.8.0"
@@ -25,6 +27,14 @@ except PackageNotFoundError:  # a checkout that was not installed
 
 _RULE, _STATISTICAL = (1, "Rule"), (3, "Statistical")
 _IP, _RESOURCE_UID, _USER_AGENT = (2, "IP Address"), (10, "Resource UID"), (16, "HTTP User-Agent")
+_ACTIVITIES = {"create": (1, "Create"), "update": (2, "Update"), "close": (3, "Close")}
+_STATUSES = {
+    "open": (1, "New"),
+    "acked": (2, "In Progress"),
+    "snoozed": (3, "Suppressed"),
+    "false_positive": (3, "Suppressed"),
+    "resolved": (4, "Resolved"),
+}
 _KINDS: dict[Lane, str] = {
     "credential": "API key",
     "session": "LLM session",
@@ -34,32 +44,53 @@ _KINDS: dict[Lane, str] = {
 }
 
 
-def to_ocsf(finding: Finding, product_version: str = PRODUCT_VERSION) -> dict[str, Any]:
-    """The record, as plain JSON values. Times are epoch milliseconds."""
-    first = finding.revision == 1
-    activity_id, activity = (1, "Create") if first else (2, "Update")
-    time = _ms(finding.time)
-    record = {
+def body_of(delivery: Delivery) -> dict[str, Any]:
+    """The record of what is to be told."""
+    return to_ocsf(
+        delivery.finding, uid=delivery.key, activity=delivery.activity, incident=delivery.incident
+    )
+
+
+def to_ocsf(
+    finding: Finding,
+    product_version: str = PRODUCT_VERSION,
+    *,
+    uid: str | None = None,
+    activity: Literal["create", "update", "close"] | None = None,
+    incident: Incident | None = None,
+) -> dict[str, Any]:
+    """The record, as plain JSON values. Times are epoch milliseconds.
+
+    Args:
+        uid: of this record; a finding's id and revision when left out.
+        activity: follows from the revision when left out.
+        incident: what people made of it; None while it is a finding and nothing more.
+    """
+    activity = activity or ("create" if finding.revision == 1 else "update")
+    activity_id, activity_name = _ACTIVITIES[activity]
+    status_id, status = _STATUSES[incident.state] if incident else _STATUSES["open"]
+    time = _ms(incident.changed if incident else finding.time)
+    record: dict[str, Any] = {
         "activity_id": activity_id,
-        "activity_name": activity,
+        "activity_name": activity_name,
         "category_uid": 2,
         "category_name": "Findings",
         "class_uid": 2004,
         "class_name": "Detection Finding",
         "type_uid": 200400 + activity_id,
-        "type_name": f"Detection Finding: {activity}",
+        "type_name": f"Detection Finding: {activity_name}",
         "severity_id": finding.severity.rank,
         "severity": severity_name(finding.severity),
-        "status_id": 1,
-        "status": "New",
+        "status_id": status_id,
+        "status": status,
         "time": time,
         "start_time": _ms(finding.since),
-        "end_time": time,
+        "end_time": _ms(finding.time),
         "timezone_offset": 0,
         "message": finding.summary,
         "is_alert": finding.mode == "active",
-        "metadata": _metadata(finding, product_version),
-        "finding_info": _finding_info(finding, first=first),
+        "metadata": _metadata(finding, product_version, uid),
+        "finding_info": _finding_info(finding, time, first=activity == "create"),
         "evidences": _evidences(finding),
         "resources": [_resource(finding)],
         "observables": _observables(finding),
@@ -73,7 +104,16 @@ def to_ocsf(finding: Finding, product_version: str = PRODUCT_VERSION) -> dict[st
     if finding.runbook:
         steps = [f"{number}. {step}" for number, step in enumerate(finding.runbook, 1)]
         record["remediation"] = {"desc": "\n".join(steps)}
+    if incident:
+        record["status_detail"] = _told(incident)
+        record["unmapped"]["incident"] = {"id": incident.id, "revision": incident.revision}
     return record
+
+
+def _told(incident: Incident) -> str:
+    """Who did what last, and why."""
+    entry = incident.history[-1]
+    return f"{entry.change} by {entry.by}" + (f": {entry.reason}" if entry.reason else "")
 
 
 def severity_name(severity: Severity) -> str:
@@ -81,7 +121,7 @@ def severity_name(severity: Severity) -> str:
     return severity.value.capitalize()
 
 
-def _metadata(finding: Finding, product_version: str) -> dict[str, Any]:
+def _metadata(finding: Finding, product_version: str, uid: str | None) -> dict[str, Any]:
     entity = finding.entity
     metadata: dict[str, Any] = {
         "version": OCSF_VERSION,
@@ -92,7 +132,7 @@ def _metadata(finding: Finding, product_version: str) -> dict[str, Any]:
             "version": product_version,
             "feature": {"name": finding.detector, "version": finding.provenance.detector_version},
         },
-        "uid": f"{finding.id}#{finding.revision}",
+        "uid": uid or f"{finding.id}#{finding.revision}",
         "sequence": finding.revision,
         "event_code": finding.detector,
         "correlation_uid": f"{finding.family}:{entity.lane}:{entity.id}",
@@ -104,7 +144,7 @@ def _metadata(finding: Finding, product_version: str) -> dict[str, Any]:
     return metadata
 
 
-def _finding_info(finding: Finding, *, first: bool) -> dict[str, Any]:
+def _finding_info(finding: Finding, modified: int, *, first: bool) -> dict[str, Any]:
     kind_id, kind = _RULE if finding.probability is None else _STATISTICAL
     time, since = _ms(finding.time), _ms(finding.since)
     info: dict[str, Any] = {
@@ -112,7 +152,7 @@ def _finding_info(finding: Finding, *, first: bool) -> dict[str, Any]:
         "title": finding.title,
         "desc": finding.summary,
         "types": [finding.family],
-        "modified_time": time,
+        "modified_time": modified,
         "first_seen_time": since,
         "last_seen_time": time,
         "analytic": {
@@ -172,7 +212,7 @@ def _evidences(finding: Finding) -> list[dict[str, Any]]:
 
 
 def _endpoint(address: str) -> dict[str, Any]:
-    return {"name": address, "ip": address} if _is_ip(address) else {"name": address}
+    return {"name": address, "ip": address} if is_ip(address) else {"name": address}
 
 
 def _resource(finding: Finding) -> dict[str, Any]:
@@ -184,7 +224,7 @@ def _resource(finding: Finding) -> dict[str, Any]:
 
 def _observables(finding: Finding) -> list[dict[str, Any]]:
     found = [("resources.uid", finding.entity.id, _RESOURCE_UID)]
-    addresses = filter(_is_ip, values(finding, "client_address"))
+    addresses = filter(is_ip, values(finding, "client_address"))
     found += [("evidences.src_endpoint.ip", address, _IP) for address in addresses]
     agents = values(finding, "user_agent")
     found += [("evidences.http_request.user_agent", agent, _USER_AGENT) for agent in agents]
@@ -232,7 +272,8 @@ def _calls(finding: Finding) -> int | None:
 
 
 @lru_cache(maxsize=4096)  # the same few addresses come up in finding after finding
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Whether a SIEM takes a text as an address."""
     try:
         ip_address(text)
     except ValueError:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from alerts.base import Delivery, Rejected, RetryLater
 from alerts.destination_base import HttpSettings, Line, Place, TokenSettings
-from alerts.ocsf import to_ocsf
+from alerts.ocsf import body_of
 from alerts.posting import Answer, Poster, pieces
 
 MAX_BODY = 900_000  # bytes of one request before compression; Splunk Cloud takes 1 MB
@@ -158,23 +158,22 @@ class SplunkHecSink:
 def to_hec(deliveries: Sequence[Delivery], names: dict[str, str]) -> list[bytes]:
     """A record each; a body has one after the other. Time is epoch seconds."""
     return [
-        json.dumps(
-            {
-                "time": each.finding.time.timestamp(),
-                **names,
-                "event": to_ocsf(each.finding),
-                "fields": {
-                    "key": each.key,
-                    "finding_id": each.finding.id,
-                    "revision": str(each.finding.revision),
-                    "detector": each.finding.detector,
-                    "severity": each.finding.severity.value,
-                },
-            },
-            separators=(",", ":"),
-        ).encode()
+        json.dumps(_record(each, body_of(each), names), separators=(",", ":")).encode()
         for each in deliveries
     ]
+
+
+def _record(delivery: Delivery, body: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    finding = delivery.finding
+    fields = {
+        "key": delivery.key,
+        "finding_id": finding.id,
+        "revision": str(finding.revision),
+        "activity": delivery.activity,
+        "detector": finding.detector,
+        "severity": finding.severity.value,
+    }
+    return {"time": body["time"] / 1000, **names, "event": body, "fields": fields}
 
 
 def judge_answer(answer: Answer) -> None:

@@ -1,15 +1,21 @@
 """Findings as OCSF Detection Findings."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from alerts.ocsf import to_ocsf
+from alerts.base import Delivery
+from alerts.incident import Action, Incident, Policy
+from alerts.incident_steps import act, receive
+from alerts.ocsf import body_of, to_ocsf
+from alerts.ocsf_fit import encoded, fitted
 from schemas.finding import FAMILIES, LANES, Entity, Finding, Severity
-from tests.alerts_fakes import finding, golden, hostile, rich
+from tests.alerts_fakes import NOON, finding, golden, hostile, rich
 from tests.ocsf_schema import problems
 
+POLICY, LATER = Policy(), NOON + timedelta(hours=2)
 EVERY = [
     finding(),
     rich(),
@@ -42,6 +48,64 @@ def test_revisions_share_one_uid_and_differ_in_their_own() -> None:
     assert ("f-1", "f-1") == (first["finding_info"]["uid"], second["finding_info"]["uid"])
     assert ("f-1#1", "f-1#2") == (first["metadata"]["uid"], second["metadata"]["uid"])
     assert ("Create", "Update") == (first["activity_name"], second["activity_name"])
+
+
+def test_a_finding_whose_incident_is_closed_is_closed_under_the_same_uid() -> None:
+    closed = act(opened(), Action(verb="resolve", by="ana", at=LATER, reason="key revoked"), POLICY)
+    record = body_of(Delivery("f-1#closed-2", finding(), closed))
+    assert [] == problems(record)
+    assert ("f-1", "f-1#closed-2", "Close", 200403, "Resolved") == (
+        record["finding_info"]["uid"],
+        record["metadata"]["uid"],
+        record["activity_name"],
+        record["type_uid"],
+        record["status"],
+    )
+    assert ("resolved by ana: key revoked", round(LATER.timestamp() * 1000)) == (
+        record["status_detail"],
+        record["time"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        ("ack", ("Update", "In Progress")),
+        ("snooze", ("Update", "Suppressed")),
+        ("false_positive", ("Close", "Suppressed")),
+        ("expected", ("Close", "Resolved")),
+    ],
+)
+def test_what_people_decide_is_the_status(verb: Any, expected: tuple[str, str]) -> None:
+    incident = act(opened(), Action(verb=verb, by="ana", at=LATER), POLICY)
+    record = body_of(Delivery("f-1#x-2", finding(), incident))
+    assert ([], *expected) == (problems(record), record["activity_name"], record["status"])
+
+
+def test_a_reopened_finding_is_an_update_that_is_new_again() -> None:
+    closed = act(opened(), Action(verb="resolve", by="ana", at=LATER), POLICY)
+    again = act(closed, Action(verb="reopen", by="ben", at=LATER), POLICY)
+    record = body_of(Delivery("f-1#reopened-3", finding(), again))
+    assert ([], "Update", "New") == (problems(record), record["activity_name"], record["status"])
+
+
+def opened() -> Incident:
+    return receive(None, finding(), NOON, POLICY)
+
+
+@pytest.mark.parametrize("limit", [4096, 8192, 100_000])
+@pytest.mark.parametrize("each", EVERY)
+def test_a_record_fits_below_a_limit_and_stays_valid(each: Finding, limit: int) -> None:
+    full = to_ocsf(each)
+    line = fitted(full, limit)
+    record = json.loads(line)
+    assert (True, []) == (len(line) <= limit, problems(record))
+    shortened = record["unmapped"].get("truncated", False)
+    assert (len(encoded(full)) > limit) == shortened
+    assert (full["severity_id"], full["metadata"]["event_code"]) == (
+        record["severity_id"],
+        record["metadata"]["event_code"],
+    )
 
 
 def test_findings_of_one_family_on_one_key_correlate() -> None:
