@@ -8,9 +8,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,14 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def until(there: Callable[[], Any], within_s: float = 20.0) -> None:
+    """Waits for something that comes by itself."""
+    deadline = time.monotonic() + within_s
+    while not there():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
 
 
 @contextmanager
