@@ -4,7 +4,7 @@ from datetime import datetime
 
 from schemas.event import SCHEMA_VERSION
 from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
-from streams.quarantine import label
+from streams.seal import label
 
 HOUR_S = 3600
 MAX_MISMATCHES_AN_HOUR = 20  # tenants named per token and hour; further ones share one finding

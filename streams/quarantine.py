@@ -5,31 +5,21 @@ tells nothing. The oldest go first when age or size say so; how many went is cou
 original rejected again for the same reason is one entry with a higher count.
 """
 
-import hmac
-import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import zstandard
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from alerts.database import transaction
 from streams.disk import open_durable, used_bytes
+from streams.seal import MAX_ORIGINAL_BYTES, Seal, label
 
 DATABASE_FILE = "quarantine.db"
 KEY_FILE = "quarantine.key"
-KEY_BYTES = 32
-NONCE_BYTES = 12
-MAX_ORIGINAL_BYTES = 2**20  # longer originals are cut, marked, and cannot be retried
 MAX_SINGLE = 1000  # records of one request that get an entry each
-MAX_LABEL = 200  # characters of a field, a reason or a place
 DEFAULT_MAX_BYTES = 256 * 2**20
 DEFAULT_KEEP_S = 14 * 86_400
 DROP_STEP = 64
@@ -54,10 +44,6 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 _COLUMNS = "id, at, source, place, format, field, reason, size, cut, times"
 
 
-class QuarantineLocked(Exception):
-    """The key file does not open this quarantine."""
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A record that was not accepted.
@@ -76,6 +62,11 @@ class Refused:
     field: str
     reason: str
     raw: bytes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What makes it another entry beside the original itself."""
+        return self.source, self.format, self.field, self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +106,7 @@ class Quarantine:
         keep_s: float = DEFAULT_KEEP_S,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._key = _key(folder / KEY_FILE)
-        self._cipher = AESGCM(self._key)
+        self._seal = Seal.load(folder / KEY_FILE)
         self._connection = open_durable(folder / DATABASE_FILE, _TABLES)
         self._lock = threading.Lock()
         self._max_bytes = max_bytes
@@ -130,8 +120,7 @@ class Quarantine:
     def add_all(self, refused: Iterable[Refused]) -> list[str]:
         """Keeps records in one commit and gives their ids, in order."""
         now = self._wall()
-        pack = zstandard.ZstdCompressor(level=1).compress
-        rows = [self._row(item, now, pack) for item in refused]
+        rows = [self._row(item, now) for item in refused]
         with self._lock:
             with transaction(self._connection):
                 self._connection.executemany(
@@ -173,12 +162,7 @@ class Quarantine:
         rows = self._select("SELECT sealed FROM originals WHERE id = ?", (id,))
         if not rows:
             raise KeyError(id)
-        sealed = bytes(rows[0][0])
-        try:
-            packed = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], id.encode())
-        except InvalidTag:
-            raise QuarantineLocked("quarantine.key is not the key of this quarantine") from None
-        return zstandard.ZstdDecompressor().decompress(packed)
+        return self._seal.open(id, bytes(rows[0][0]))
 
     def remove(self, id: str) -> None:
         """Forgets an entry."""
@@ -203,18 +187,11 @@ class Quarantine:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
-    def _row(self, item: Refused, now: float, pack: Callable[[bytes], bytes]) -> tuple[object, ...]:
-        # A keyed name: the same record sent again is the same entry, and the name tells nothing.
-        parts = (item.source, item.format, item.field, item.reason)
-        text = "\0".join(map(label, parts)).encode() + b"\0" + item.raw
-        id = hmac.new(self._key, text, sha256).hexdigest()[:32]
-        nonce = os.urandom(NONCE_BYTES)
-        kept = item.raw[:MAX_ORIGINAL_BYTES]
-        sealed = nonce + self._cipher.encrypt(nonce, pack(kept), id.encode())
-        size = len(item.raw)
+    def _row(self, item: Refused, now: float) -> tuple[object, ...]:
+        sealed = self._seal.close(item.labels, item.raw)
         return (
-            id, now, label(item.source), label(item.place), label(item.format),
-            label(item.field), label(item.reason), size, size > len(kept), sealed,
+            sealed.id, now, label(item.source), label(item.place), label(item.format),
+            label(item.field), label(item.reason), sealed.size, sealed.cut, sealed.data,
         )  # fmt: skip
 
     def _shrink(self, now: float) -> None:
@@ -278,36 +255,3 @@ def _joined(items: Sequence[Refused]) -> Refused:
     raw = b"\n".join(item.raw for item in items)
     reason = f"{len(items)} records, the first: {first.reason}"
     return Refused(first.source, first.place, first.format, first.field, reason, raw)
-
-
-def label(text: str) -> str:
-    """Text that may come from an attacker, made safe to print: bounded, printable ASCII.
-
-    >>> label("a\\x1b[31m\\nb")
-    'a\\\\x1b[31m\\\\nb'
-    """
-    return (
-        text[:MAX_LABEL]
-        .encode("ascii", "backslashreplace")
-        .decode()
-        .translate(_ESCAPES)[:MAX_LABEL]
-    )
-
-
-_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
-
-
-def _key(path: Path) -> bytes:
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != KEY_BYTES:
-            raise QuarantineLocked(f"{path} is not {KEY_BYTES} bytes long") from None
-        return key
-    with os.fdopen(handle, "wb") as file:
-        key = os.urandom(KEY_BYTES)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    return key

@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.quarantine import (
-    MAX_ORIGINAL_BYTES,
-    Quarantine,
-    QuarantineLocked,
-    Refused,
-    bundle,
-    label,
-)
+from streams.quarantine import Quarantine, Refused, bundle
+from streams.seal import MAX_ORIGINAL_BYTES, QuarantineLocked, label
 from streams.structure import structure
 
 

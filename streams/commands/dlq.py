@@ -67,7 +67,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from streams.quarantine import Quarantine, QuarantineLocked
+    from streams.quarantine import Quarantine
+    from streams.seal import QuarantineLocked
     from streams.structure import structure
 
     quarantine = Quarantine(arguments.data)
