@@ -147,12 +147,22 @@ class Verdict:
 
 
 class Detector:
-    """An opinion about windows or events. Subclasses fill in the parts they need."""
+    """An opinion about windows or events. Subclasses fill in the parts they need.
+
+    Attributes:
+        takes: mask of the events it inspects.
+        once: two columns; of events in which both are equal it is shown the first of each day
+            (UTC) for certain and the others perhaps, so it must not mind being shown one again.
+        lane: of what its inspected events are about.
+        told: the core setting it is made with.
+    """
 
     about: ClassVar[About]
     channels: ClassVar[Sequence[Channel]] = ()
     takes: ClassVar[str] = ""
+    once: ClassVar[tuple[str, ...]] = ()
     lane: ClassVar[Lane] = "credential"
+    told: ClassVar[str] = "support"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         """`allowed`: users, keys or tenants that may act in several tenants."""
@@ -173,6 +183,11 @@ class Detector:
             time_ms: its event time.
         """
         return ()
+
+    @property
+    def only(self) -> frozenset[str] | None:
+        """Keys whose events it inspects; None is everybody's."""
+        return None
 
     @property
     def memory(self) -> Memory | None:

@@ -11,6 +11,8 @@ from schemas.finding import Lane
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+TINY_TOKENS = 64  # input and output of a call that only tries whether a key works
+CACHEABLE_TOKENS = 1024  # least input that providers cache
 
 
 @dataclass(frozen=True)

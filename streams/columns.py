@@ -9,6 +9,7 @@ import xxhash
 
 from detectors.base import NANO
 from schemas.decode import Millis, Records
+from streams.masks import MASKS
 
 MAX_MEMO = 200_000  # remembered fingerprints of strings; a pure cache
 
@@ -251,6 +252,8 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
         c["denied"] & ((c["name"] & 3) > 0) & (c["address"] > 0) & c["trusted"]
     ),
 }
+
+_MAKERS |= MASKS
 
 ITEMS: dict[str, str] = {
     "model": "request_model",

@@ -8,6 +8,7 @@ from detectors.base import Detector, Verdict
 from detectors.memory import Memory
 from schemas.finding import Entity
 from streams.columns import Columns
+from streams.narrow import Narrow
 from streams.part import Part
 from streams.reports import DAY_MS, Reporter
 
@@ -24,14 +25,15 @@ class Inspectors:
 
     def __init__(self, detectors: list[Detector], reporter: Reporter) -> None:
         self._detectors = [detector for detector in detectors if detector.takes]
+        self._narrow = [Narrow(detector) for detector in self._detectors]
         self._reporter = reporter
         self._told = Memory(DAY_MS, TOLD_LIMIT)
 
     def inspect(self, part: Part, columns: Columns) -> None:
         """Asks every detector about the events of a part that it takes, in order of arrival."""
-        for detector in self._detectors:
+        for detector, narrow in zip(self._detectors, self._narrow, strict=True):
             if columns.any(detector.takes):
-                chosen = np.flatnonzero(part.of(columns[detector.takes]))
+                chosen = narrow(part, columns, np.flatnonzero(part.of(columns[detector.takes])))
                 if len(chosen):
                     self._ask(detector, part, chosen, columns.records)
 

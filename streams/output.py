@@ -2,11 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from schemas.finding import Finding
+from schemas.identity import FINGERPRINT
 from schemas.records import Heartbeat, Rollup
 
 
@@ -25,13 +26,31 @@ class CoreSettings(BaseModel):
     support: frozenset[str] = Field(
         frozenset(), description="users, keys or tenants that may act in several tenants"
     )
+    canaries: frozenset[str] = Field(
+        frozenset(), description="keys planted to be stolen, which nobody may use"
+    )
+    revoked: dict[str, AwareDatetime] = Field(
+        {}, description="key -> when it was revoked, after which nobody may use it"
+    )
     prices: str = Field("", description="date of the price table")
+
+    @field_validator("canaries", "revoked", mode="before")
+    @classmethod
+    def _fingerprints(cls, keys: Any) -> Any:
+        listed = keys if isinstance(keys, dict | list | frozenset | set | tuple) else ()
+        if not all(isinstance(key, str) and FINGERPRINT.fullmatch(key) for key in listed):
+            raise ValueError("write keys as events show them: hmac: and 16 hexadecimal digits")
+        return keys
 
     def fingerprint(self) -> str:
         """Equal settings give equal fingerprints."""
-        text = self.model_dump_json(exclude={"support", "modes"})
+        text = self.model_dump_json(exclude={"support", "modes", "canaries", "revoked"})
         modes = "\0".join(f"{name}={mode}" for name, mode in sorted(self.modes.items()))
         text += modes + "\0\0" + "\0".join(sorted(self.support))
+        for key in sorted(self.canaries):
+            text += f"\0canary={key}"
+        for key, since in sorted(self.revoked.items()):
+            text += f"\0revoked={key}@{since.timestamp()}"
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

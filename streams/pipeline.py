@@ -69,7 +69,7 @@ class Pipeline:
         self._reporter = Reporter(*versions)
         self._sources = Sources()
         detectors = [
-            kind(self.settings.support)
+            kind(getattr(self.settings, kind.told))
             for kind in CATALOG
             if self.settings.modes.get(kind.about.id) != "off"
         ]
