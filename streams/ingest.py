@@ -10,9 +10,10 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -23,11 +24,11 @@ from schemas.adapters.base import Adapted
 from schemas.finding import Finding
 from streams.admit import TENANT_MISMATCH, admit
 from streams.body import BodyError, Budget, read_body
-from streams.journal import Journal, JournalFull
+from streams.journal import JournalFull
 from streams.metrics import CONTENT_TYPE, Metrics
 from streams.otlp_answers import JSON, PROTOBUF, exported, refused
 from streams.own_findings import Mismatches
-from streams.quarantine import Quarantine, Refused, bundle
+from streams.quarantine import Refused, bundle
 from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens
 
@@ -46,6 +47,23 @@ FORMATS = {
 log = logging.getLogger("tripmeter.ingest")
 
 Adapt = Callable[[bytes, str, str, datetime], Adapted]  # body, format, sender, arrival
+
+
+class Appender(Protocol):
+    """Where accepted lines go: the journal, or a topic."""
+
+    def submit(self, source: str, lines: Sequence[bytes]) -> "Future[Any]":
+        """Stores lines; the future ends when they are safe, or with `JournalFull` or OSError."""
+
+
+class Keeper(Protocol):
+    """Where refused records go; OSError or sqlite3.Error when they cannot be kept now."""
+
+    def add(self, refused: Refused) -> object:
+        """Keeps one."""
+
+    def add_all(self, refused: Sequence[Refused]) -> object:
+        """Keeps several."""
 
 
 @dataclass(slots=True)
@@ -74,8 +92,8 @@ class Ingest:
 
     settings: ServerSettings
     tokens: Tokens
-    journal: Journal
-    quarantine: Quarantine
+    journal: Appender
+    quarantine: Keeper
     metrics: Metrics
     adapt: Adapt
     record: Callable[[Sequence[Finding]], object]

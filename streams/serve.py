@@ -3,7 +3,6 @@
 import fcntl
 import logging
 import os
-import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,13 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-import uvicorn
-
 from schemas.adapters import Adapted, adapt
 from schemas.finding import Finding
 from schemas.identity import Pepper
 from streams import tokens
-from streams.configuration import BadConfig
 from streams.delivery import Delivery
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
@@ -25,13 +21,12 @@ from streams.judging import Cadence, Judge
 from streams.metrics import Metrics
 from streams.pipeline import CoreSettings, Pipeline
 from streams.quarantine import Quarantine
-from streams.settings import DAY_S, Settings, is_loopback, split_address
+from streams.settings import DAY_S, Settings
 from streams.snapshot import BadSnapshot
 from streams.store import Keep, Store
+from streams.web import Server, address, listen
 from streams.wiring import context, core_settings
 
-MAX_CONNECTIONS = 512
-DRAIN_S = 10  # seconds running requests have to finish after SIGTERM
 EXIT_BUSY = 75  # another process uses the data directory
 EXIT_FAILED = 70  # judging stopped; a supervisor should start us again
 
@@ -84,7 +79,7 @@ def serve(data: Path, settings: Settings) -> int:
             )
         known = tokens.load(data, settings)
         pepper = Pepper.load(data / "pepper")
-        listener = _listen(settings)
+        listener = listen(settings)
         closing.callback(listener.close)
         return _serve(data, settings, known, pepper, listener, closing)
 
@@ -129,7 +124,7 @@ def _serve(
             )  # fmt: skip
         delivery.wake()
 
-    server: _Server | None = None
+    server: Server | None = None
 
     def end() -> None:
         if server is not None:
@@ -162,60 +157,17 @@ def _serve(
     )
     closing.callback(ingest.close)
     metrics.watch(lambda: _reading(judge, journal, quarantine, delivery))
-    server = _Server(
-        uvicorn.Config(
-            ingest.app(),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-    )
-    _until_signal(server)
+    server = Server(ingest.app())
+    server.until_signal()
     judge.start()
     delivery.start(store.path, judge.record)
-    host, port = listener.getsockname()[:2]
-    log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    log.info("listening on %s", address(listener))
     server.run(sockets=[listener])
     log.info("stopping: %d events left to judge", judge.lag())
     judge.stop()
     delivery.stop()
     log.info("stopped at position %d", judge.core.position)
     return EXIT_FAILED if judge.failure else 0
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # ours stay: uvicorn's would kill the process before the journal is judged
-
-
-def _until_signal(server: uvicorn.Server) -> None:
-    def stop(*_: Any) -> None:
-        server.should_exit = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    host, port = split_address(settings.server.listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadConfig([f"server.listen: {settings.server.listen}: {reason}; choose another"]) \
-            from None  # fmt: skip
-    # asyncio sets this only on sockets it made itself; without it every answer waits 40 ms
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    bound = listener.getsockname()[0]
-    if not settings.server.allow_remote and not is_loopback(bound):
-        listener.close()  # "localhost" that is not
-        raise BadConfig([f"server.listen: {bound} is not loopback; set allow_remote = true"])
-    return listener
 
 
 def open_journal(data: Path, settings: Settings) -> Journal:

@@ -1,12 +1,9 @@
 """`tripmeter serve`: take events in, judge them, tell people."""
 
 import argparse
-import logging
-import sys
-import time
 from pathlib import Path
 
-from streams.commands.shared import add_config, add_data, fail
+from streams.commands.shared import add_config, add_data, fail, log_to_stderr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from streams.configuration import load
     from streams.wiring import EXTRAS, token_problems
 
-    _log_to_stderr()
+    log_to_stderr()
     overrides = {"server": {"listen": arguments.listen}} if arguments.listen else {}
     settings = load(
         arguments.config, (*EXTRAS, token_problems), overrides
@@ -34,15 +31,3 @@ def run(arguments: argparse.Namespace) -> int:
         return serve(Path(arguments.data), settings)
     except DataInUse as error:
         return fail(str(error), EXIT_BUSY)
-
-
-def _log_to_stderr() -> None:
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "slack_sdk", "asyncio", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

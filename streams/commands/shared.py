@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import logging
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,3 +81,16 @@ def fail(message: str, code: int = 2) -> int:
     """Prints a reason on standard error and gives the exit code."""
     print(f"tripmeter: {message}", file=sys.stderr)
     return code
+
+
+def log_to_stderr() -> None:
+    """Sends the log of a process that stays to standard error, in UTC."""
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "slack_sdk", "asyncio", "uvicorn", "kafka", "aiokafka"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
