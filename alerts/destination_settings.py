@@ -10,6 +10,7 @@ from alerts.destination_base import Line, Place, TokenSettings, checked_url, req
 from alerts.file import FileSettings
 from alerts.memory import TableMemory
 from alerts.splunk_hec import SplunkHecSettings
+from alerts.syslog import SyslogSettings
 
 
 class SlackSettings(TokenSettings):
@@ -51,6 +52,6 @@ class SlackSettings(TokenSettings):
         )
 
 
-Kind = FileSettings | SplunkHecSettings | SlackSettings
+Kind = FileSettings | SplunkHecSettings | SyslogSettings | SlackSettings
 Destination = Annotated[Kind, Field(discriminator="type")]
 TYPES = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(Kind)}

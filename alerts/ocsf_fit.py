@@ -10,8 +10,8 @@ LONGEST_TEXTS = (256, 64, 24)  # characters of any text, in the last steps
 
 
 def encoded(record: Record) -> bytes:
-    """One line of JSON in UTF-8."""
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    """One line of JSON in ASCII: nothing in it can end a line, hide or reorder text."""
+    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def fitted(record: Record, limit: int) -> bytes:
