@@ -8,6 +8,7 @@ from detectors.model_sweep import ModelSweep
 from detectors.new_origin import NewOrigin
 from detectors.rate_limit_storm import RateLimitStorm
 from detectors.repeated_call import RepeatedCall
+from detectors.runaway_session import RunawaySession
 from detectors.shared_session import SharedSession
 from detectors.stolen_key_spend import StolenKeySpend
 
@@ -24,6 +25,7 @@ CATALOG: tuple[type[Detector], ...] = (
     RateLimitStorm,
     RepeatedCall,
     DuplicateSideEffect,
+    RunawaySession,
 )
 
 __all__ = ["CATALOG", "Channel", "Detector", "Verdict", "Window"]

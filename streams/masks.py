@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.features import CACHEABLE_TOKENS, TINY_TOKENS
+from detectors.runaway_session import LARGE_TOKENS
 
 SAMPLE_BITS = 3  # one model call in eight is looked at for the health of a service
 TOOL_SAMPLE_BITS = 2  # and one tool call in four
@@ -60,5 +61,8 @@ MASKS: dict[str, Callable[[Any], npt.NDArray[Any]]] = {
     "spoken": lambda c: _among(c, "sampled", lambda r: bool(r.output_tokens)),
     "sampled_tool": lambda c: (c["name"] == TOOL_CALL) & sample(c["id"], TOOL_SAMPLE_BITS),
     "truncation": lambda c: _among(c, "tool_call", lambda r: r.tool_result_truncated is not None),
+    "large_call": lambda c: (
+        c["model_call"] & c["answered"] & (c.numbers("input_tokens") >= LARGE_TOKENS)
+    ),
 }
 """Name of a mask -> how it is made from the columns of a block."""

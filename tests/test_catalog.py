@@ -13,7 +13,7 @@ from detectors.features import WINDOWS
 from schemas import samples
 from schemas.decode import WIRE, decode_line
 from schemas.finding import FAMILIES, LANES, MAX_FINDING_EVENTS, Finding
-from schemas.samples import TENANTS, World, at, calm_world, make_clients
+from schemas.samples import TENANTS, World, at, calm_world, loops, make_clients
 from schemas.testing import record
 from streams.columns import _MAKERS, Columns
 from streams.pipeline import CoreSettings, Pipeline
@@ -45,6 +45,7 @@ def staged() -> list[bytes]:
         samples.deploy_burst(0, noon, keys[5]),
         samples.status_polling(0, noon, c),
         samples.retry_after_failure(0, noon, c),
+        loops.growing_agent(0, at(DAYS, 15), keys[5]),
     ]
     return [line.data for day in world.lines() for line in day]
 
