@@ -11,6 +11,7 @@ from streams.commands.shared import DEFAULT_DATA, add_json, fail, print_table
 from streams.commands.shared_kafka import add_kafka, answered, configured
 
 if TYPE_CHECKING:
+    from schemas.identity import Pepper
     from streams.settings import Settings
 
 
@@ -47,9 +48,10 @@ def _create(arguments: argparse.Namespace, settings: "Settings") -> int:
     from streams.kafka.topics import specs
 
     kafka, base = settings.kafka, settings.base
-    pepper = installation.find_pepper(
-        kafka, base, arguments.data or DEFAULT_DATA, make=arguments.data is not None
-    )
+    if arguments.data is not None:
+        pepper: Pepper | None = installation.make_pepper(kafka, base, arguments.data)
+    else:
+        pepper = installation.find_pepper(kafka, base, DEFAULT_DATA)
     admin = clients.admin(kafka, base)
     try:
         wanted = specs(kafka)

@@ -88,24 +88,31 @@ def read(kafka: KafkaSettings, base: Path) -> Installation | None:
     return Installation(int(agreed["shards"]), str(agreed["hash"]), agreed.get("pepper"))
 
 
-def find_pepper(
-    kafka: KafkaSettings, base: Path, data: Path, *, make: bool = False
-) -> Pepper | None:
-    """The pepper of this process: `pepper_file`, or `pepper` in the data folder.
+def find_pepper(kafka: KafkaSettings, base: Path, data: Path) -> Pepper | None:
+    """The pepper of this process: `pepper_file`, or `pepper` in the data folder; None without.
 
-    Args:
-        make: make one in the data folder if there is none.
     Raises:
-        BadConfig: it is not there, or cannot be trusted.
+        BadConfig: `pepper_file` is not there, or the file cannot be trusted.
     """
     path = base / kafka.pepper_file if kafka.pepper_file else data / PEPPER_FILE
+    if path.exists():
+        return _load(path)
+    if kafka.pepper_file:
+        raise BadConfig([f"kafka.pepper_file: {path} is not there; put the pepper there"])
+    return None
+
+
+def make_pepper(kafka: KafkaSettings, base: Path, data: Path) -> Pepper:
+    """As `find_pepper`, but makes one in the data folder if there is none."""
+    found = find_pepper(kafka, base, data)
+    if found is not None:
+        return found
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _load(data / PEPPER_FILE)
+
+
+def _load(path: Path) -> Pepper:
     try:
-        if not path.exists():
-            if kafka.pepper_file:
-                raise BadConfig([f"kafka.pepper_file: {path} is not there; put the pepper there"])
-            if not make:
-                return None
-            data.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Pepper.load(path)
     except UnsafePepper as error:
         raise BadConfig([f"kafka.pepper_file: {error}"]) from None

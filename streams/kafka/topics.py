@@ -27,7 +27,7 @@ HEADER_FORMAT = "tripmeter-format"  # a known format, `canonical` when absent
 HEADER_SOURCE = "tripmeter-source"  # the ingest token, or a producer's own name
 HEADER_PLACED = "tripmeter-placed"  # `HASH/SHARDS`: our ingest chose the partition by this hash
 
-SHARD_HASH = "xxh3-64"  # of the key that a lane remembers
+SHARD_HASH = "xxh3-64"  # of the key that a lane remembers; see `records.shard_of`
 MAX_RECORD_BYTES = 8 * MIB
 HOUR_MS = 3_600_000
 INTERNAL_PARTITIONS = 4  # of findings, rollups and rejected originals, when we create them
