@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
 from detectors.memory import Memory
+from detectors.settled import HOUR_MS, SETTLED_MS, settled_hour
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
-OWNED_AFTER = 4  # uses by one tenant alone that make it the likely owner
-SETTLED_MS = 300_000  # uses newer than this are not counted: others may still arrive
-HORIZON_MS = 7 * 86_400_000
+OWNED_AFTER = 4  # uses by one tenant alone that make it the likely owner, whatever the tool
+PRIVATE_USES = 50  # repeated uses of a tool's resources before one earlier use is enough
+PRIVATE_SHARE = 0.02  # of them by another tenant, at most: then the tool's resources are private
+MAX_TOOL_USES = 4000  # after which older uses count half
+HORIZON_MS = 7 * 24 * HOUR_MS
 MAX_RESOURCES = 200_000  # remembered per generation
 
 
@@ -18,11 +21,14 @@ class ForeignResource(Detector):
 
     The owner is known from the event (`resource.owner.tenant_id`: a registry, a resolver). Where it
     is unknown it is learned: a resource that one tenant alone used four times or more is probably
-    theirs, and somebody else's first use is worth a look.
+    theirs. Where nearly everything one tool reads stays with the tenant that read it first, a
+    single earlier use is enough; a tool that reads handbooks never gets there.
+
+    The same tenant reaching the same resource again in another session is told again after a week.
 
     Source: Asana's MCP server returned other customers' records for 34 days in 2025 because it
     resolved ids without the tenant; one join on the owner's id would have shown the first one.
-    Blind spot: a resource used too rarely to have a learned owner; a wrong registry.
+    Blind spot: a resource that its owner never used while we watched; a wrong registry.
 
     >>> from schemas.testing import record
     >>> event = record(kind="agent.tool_call", tenant="acme", resource="doc", owner="globex")
@@ -45,7 +51,7 @@ class ForeignResource(Detector):
             "List everything this session and this tool touched since then.",
             "Find out why the tool does not check the tenant; tell the owner's tenant.",
         ),
-        blind_spot="a resource used too rarely to have a learned owner; a wrong registry",
+        blind_spot="a resource that its owner never used while we watched; a wrong registry",
         needs=("tenant.id", "resource.id", "resource.owner.tenant_id"),
     )
     takes = "resource_call"
@@ -72,8 +78,8 @@ class ForeignResource(Detector):
             return ()
         known = owner is not None
         if owner is None:
-            owner = self._learned_owner(resource, tenant, time_ms, event.status)
-        if owner is None or owner == tenant:
+            owner = self._learned_owner(event, time_ms)
+        if owner is None or owner == tenant or self._again(event, owner, time_ms):
             return ()
         reached = event.status != "error" and event.status != "blocked"
         return (
@@ -86,18 +92,53 @@ class ForeignResource(Detector):
             ),
         )
 
-    def _learned_owner(
-        self, resource: str, tenant: str, time_ms: int, status: str | None
-    ) -> str | None:
-        """The one tenant that used this resource often, if this tenant never did."""
-        uses = self._memory.get(resource) or []
+    def _again(self, event: Record, owner: str, time_ms: int) -> bool:
+        """Whether this tenant was told to have reached this resource in an earlier session."""
+        name = f"told\0{event.tenant_id}\0{event.resource_id}\0{owner}"
+        mine = [time_ms, self.entity(event)]
+        first = self._memory.get(name)
+        if first is not None and first[1] != mine[1] and first[0] <= time_ms - SETTLED_MS:
+            return True
+        if first is None or mine < first:
+            self._memory.put(name, mine)
+        return False
+
+    def _learned_owner(self, event: Record, time_ms: int) -> str | None:
+        """The tenant that used this resource before, if this one never did and that is telling."""
+        name, tenant = f"use\0{event.resource_id}", event.tenant_id
+        uses = self._memory.get(name) or []
         settled = [one for one in uses if one[0] <= time_ms - SETTLED_MS]
         tenants = {one[1] for one in settled}
-        if status != "error":
-            self._memory.put(resource, _kept(sorted([*uses, [time_ms, tenant]])))
-        if len(tenants) == 1 and len(settled) >= OWNED_AFTER:
-            return str(next(iter(tenants)))
-        return None
+        if event.status != "error":
+            self._memory.put(name, _kept(sorted([*uses, [time_ms, tenant]])))
+            if settled:
+                self._count(event.tool_name, time_ms, tenant not in tenants)
+        if not settled or tenant in tenants:
+            return None
+        lone = len(tenants) == 1 and len(settled) >= OWNED_AFTER
+        return str(settled[0][1]) if lone or self._private(event.tool_name, time_ms) else None
+
+    def _count(self, tool: str | None, time_ms: int, crossed: bool) -> None:
+        """Notes that a resource was used again: by a tenant that had used it, or by another."""
+        hours = self._memory.get(f"tool\0{tool}") or []  # the first is the sum of older ones
+        hour = time_ms // HOUR_MS
+        mine = next((one for one in hours[1:] if one[0] == hour), None)
+        if mine is None:
+            hours = sorted([*(hours or [[-1, 0, 0]]), mine := [hour, 0, 0]])
+        mine[1] += not crossed
+        mine[2] += crossed
+        while len(hours) > 1 and hours[1][0] < hours[-1][0] - 1:
+            _, same, other = hours.pop(1)
+            half = 2 if hours[0][1] + hours[0][2] > MAX_TOOL_USES else 1
+            hours[0] = [-1, hours[0][1] // half + same, hours[0][2] // half + other]
+        self._memory.put(f"tool\0{tool}", hours)
+
+    def _private(self, tool: str | None, time_ms: int) -> bool:
+        """Whether hardly anything this tool reads is read by two tenants."""
+        until = settled_hour(time_ms)
+        hours = [one for one in self._memory.get(f"tool\0{tool}") or () if one[0] < until]
+        same, crossed = sum(one[1] for one in hours), sum(one[2] for one in hours)
+        return same + crossed >= PRIVATE_USES and crossed <= PRIVATE_SHARE * (same + crossed)
 
 
 def _kept(uses: list[list[object]]) -> list[list[object]]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from detectors.foreign_resource import OWNED_AFTER, SETTLED_MS
+from detectors.foreign_resource import OWNED_AFTER, PRIVATE_SHARE, PRIVATE_USES, SETTLED_MS
 from schemas.finding import Severity
 from schemas.samples import cross_tenant_read, support_engineer
-from tests.detecting import noon, only, raised, tool
+from tests.detecting import HOUR, noon, only, raised, tool
 
 NAME = "foreign-resource"
 SETTLED = SETTLED_MS / 1000
@@ -84,3 +84,87 @@ def test_a_busy_resource_has_an_owner_too() -> None:
 
 def test_the_owner_going_on_is_quiet() -> None:
     assert [] == raised(owned(50), NAME)
+
+
+def habit(tool: str, uses: int = PRIVATE_USES, tenants: int = 1) -> list[bytes]:
+    """Each of the tool's resources is used twice, an hour apart, by so many tenants in turn."""
+    return [
+        read(2 * HOUR * again + 5 * i, f"t{(i + again) % tenants}", f"{tool}-{i}", tool=tool)
+        for again in (0, 1)
+        for i in range(uses)
+    ]
+
+
+DAY = 24 * HOUR
+
+
+def test_one_earlier_use_is_enough_where_a_tool_reads_what_is_private() -> None:
+    then = [read(DAY, "acme", tool="get"), read(DAY + SETTLED, "globex", tool="get")]
+
+    [found] = raised([*habit("get"), *then], NAME)
+    assert ("globex", "acme") == (found.tenant, found.evidence["owner"])
+    assert [] == raised([*habit("get", PRIVATE_USES - 1), *then], NAME)
+    assert [] == raised([*habit("other"), *then], NAME)
+
+
+def test_a_handbook_that_every_tenant_reads_is_quiet() -> None:
+    first = [read(DAY, "acme", tool="get"), read(DAY + SETTLED, "globex", tool="get")]
+
+    assert [] == raised([*habit("get", tenants=3), *first], NAME)
+
+
+def test_a_few_crossings_do_not_make_a_tool_public() -> None:
+    crossed = int(PRIVATE_SHARE * PRIVATE_USES)
+    then = [read(DAY, "acme", tool="get"), read(DAY + SETTLED, "globex", tool="get")]
+
+    def found(crossings: int) -> int:
+        stray = [read(6 * HOUR + i, f"s{i}", f"get-{i}", tool="get") for i in range(crossings)]
+        lines = [*habit("get", PRIVATE_USES - crossings), *stray, *then]
+        return sum(1 for finding in raised(lines, NAME) if finding.tenant == "globex")
+
+    assert 1 == found(crossed)
+    assert 0 == found(crossed + 1)
+
+
+def test_an_intruder_is_found_a_second_time_by_no_owner_but_by_another_tenant() -> None:
+    then = [read(DAY, "acme", tool="get"), read(DAY + SETTLED, "globex", tool="get")]
+    again = [read(DAY + 3 * SETTLED, who, tool="get") for who in ("globex", "acme", "initech")]
+
+    found = raised([*habit("get"), *then, *again], NAME)
+
+    assert ["globex", "initech"] == [finding.tenant for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("days", "session", "found"), [(1, "run-b", 1), (15, "run-b", 2), (1, "run-a", 2)]
+)
+def test_the_same_reach_from_another_session_is_told_again_after_weeks(
+    days: int, session: str, found: int
+) -> None:
+    lines = [
+        read(0, owner="globex", session="run-a"),
+        read(days * DAY, owner="globex", session=session),
+    ]
+
+    assert found == len(raised(lines, NAME))
+
+
+def test_another_resource_of_the_same_owner_is_told() -> None:
+    lines = [read(i * HOUR, resource=f"r{i}", owner="globex", session=f"s{i}") for i in range(3)]
+
+    assert 3 == len(raised(lines, NAME))
+
+
+def test_which_of_two_uses_arrived_first_does_not_show() -> None:
+    lines = [
+        read(DAY, "acme", tool="get", id="a"),
+        *(
+            read(DAY + SETTLED + i, "globex", tool="get", session=f"s{i}", id=f"g{i}")
+            for i in (0, 9)
+        ),
+    ]
+    orders = ([0, 1, 2], [0, 2, 1])
+    told = [{f.id for f in raised([*habit("get"), *(lines[i] for i in o)], NAME)} for o in orders]
+
+    assert 2 == len(told[0])
+    assert told[0] == told[1]
