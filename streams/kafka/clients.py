@@ -5,11 +5,17 @@ names only; SASL and TLS mean the same everywhere.
 """
 
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streams.configuration import BadConfig
 from streams.kafka.settings import KafkaSettings, MissingSecret
+
+RETRY_S = 0.2
+
+T = TypeVar("T")
 
 _PROTOCOLS = {
     "plaintext": "PLAINTEXT",
@@ -139,6 +145,24 @@ def connect(kind: Any, kafka: KafkaSettings, base: Path, *, client: str, **optio
         return kind(**settings)
     except KafkaError as error:
         raise away(kafka, error) from None
+
+
+def patiently(kafka: KafkaSettings, work: Callable[[], T]) -> T:
+    """Does something again while the brokers say that they will be able to soon.
+
+    Raises:
+        BrokerAway: not within `request_timeout_s`.
+    """
+    from kafka.errors import KafkaError
+
+    deadline = time.monotonic() + kafka.request_timeout_s
+    while True:
+        try:
+            return work()
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise away(kafka, error) from None
+        time.sleep(RETRY_S)
 
 
 def away(kafka: KafkaSettings, error: BaseException) -> BrokerAway:
