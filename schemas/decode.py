@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def _constraints(metadata: tuple[Any, ...]) -> dict[str, Any]:
+def constraints(metadata: tuple[Any, ...]) -> dict[str, Any]:
     meta: dict[str, Any] = {}
     for rule in metadata:
         match rule:
@@ -50,7 +50,7 @@ def _fast(annotation: Any, metadata: tuple[Any, ...] = ()) -> Any:
         return AwareTimestamp
     if origin is tuple:
         annotation = types.GenericAlias(tuple, (_fast(get_args(annotation)[0]), ...))
-    meta = _constraints(metadata)
+    meta = constraints(metadata)
     return Annotated[annotation, msgspec.Meta(**meta)] if meta else annotation
 
 
@@ -58,33 +58,17 @@ WIRE = {name: info.alias or name for name, info in Event.model_fields.items()}
 """Attribute of an event -> key on the wire."""
 
 
-def derive(only: frozenset[str] | None = None) -> type[msgspec.Struct]:
-    """A struct with the same attributes as `Event`.
-
-    Args:
-        only: wire keys that may come; any other is an error, and its attribute always unknown.
-    """
+def _derive() -> type[msgspec.Struct]:
     fields: list[Any] = []
-    absent: dict[str, Any] = {}
     for name, info in Event.model_fields.items():
-        if only is not None and not info.is_required() and WIRE[name] not in only:
-            absent[name] = info.default
-            continue
         kind = str if name == "timestamp" else _fast(info.annotation, tuple(info.metadata))
         fields.append((name, kind) if info.is_required() else (name, kind, info.default))
     return msgspec.defstruct(
-        "EventRecord",
-        fields,
-        rename=WIRE,
-        gc=False,
-        kw_only=True,
-        omit_defaults=True,
-        forbid_unknown_fields=only is not None,
-        namespace=absent,
+        "EventRecord", fields, rename=WIRE, gc=False, kw_only=True, omit_defaults=True
     )
 
 
-EventRecord = derive()
+EventRecord = _derive()
 """An `Event` as the core reads it: the same attributes, `timestamp` still as text."""
 
 Records = list[Any]
@@ -117,6 +101,11 @@ def decode_lines(block: bytes) -> tuple[Records, Millis]:
     _require_utf8(block)
     records = _decoder.decode_lines(block)
     return records, timestamps_ms([record.timestamp for record in records])
+
+
+def decode(line: bytes) -> Any:
+    """An event that is known to be good."""
+    return _decoder.decode(line)
 
 
 def decode_line(line: bytes) -> tuple[Any, int]:

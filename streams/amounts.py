@@ -76,12 +76,11 @@ class Amounts:
     ) -> Ints | None:
         """1 for each event that brings a value its window has not seen."""
         chosen = np.arange(len(cells)) if mask is None else np.flatnonzero(mask)
-        values = columns.values(ITEMS[feature.of])
         found: list[int] = []
         for at, cell, row in zip(
             chosen.tolist(), cells[chosen].tolist(), part.rows[chosen].tolist(), strict=True
         ):
-            value = values[row]
+            value = columns.text(ITEMS[feature.of], row)
             seen = self._values.setdefault(cell, {}).setdefault(feature.name, {})
             if value is None or value in seen:
                 continue

@@ -5,6 +5,7 @@ stamped it, the stamp is its witness. If nobody did (a file from elsewhere), it 
 next event says whether time really moved on.
 """
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -45,8 +46,8 @@ class Clock:
         self.copies = 0  # redeliveries of a held event, which say nothing about the time
 
     def admit(
-        self, records: list[Any], times: Ints, positions: Ints
-    ) -> tuple[list[Any], Ints, Ints, list[Held]]:
+        self, records: Sequence[Any], times: Ints, positions: Ints
+    ) -> tuple[Sequence[Any], Ints, Ints, list[Held]]:
         """Holds back what has no witness. An event's own redelivery is none, and is dropped.
 
         Returns:
@@ -63,8 +64,8 @@ class Clock:
         return self._one_by_one(records, times, positions)
 
     def _one_by_one(
-        self, records: list[Any], times: Ints, positions: Ints
-    ) -> tuple[list[Any], Ints, Ints, list[Held]]:
+        self, records: Sequence[Any], times: Ints, positions: Ints
+    ) -> tuple[Sequence[Any], Ints, Ints, list[Held]]:
         now, held = self.now_ms, self.held
         out: list[Held] = []
         refused: list[Held] = []

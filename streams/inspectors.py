@@ -1,5 +1,6 @@
 """Shows single events to the detectors that ask for them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Inspectors:
                 if len(chosen):
                     self._ask(detector, part, chosen, columns.records)
 
-    def _ask(self, detector: Detector, part: Part, chosen: Any, records: list[Any]) -> None:
+    def _ask(self, detector: Detector, part: Part, chosen: Any, records: Sequence[Any]) -> None:
         memory = detector.memory
         clock = part.clock[chosen]
         period = memory.horizon_ms if memory else DAY_MS

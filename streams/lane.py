@@ -67,22 +67,23 @@ class Lane:
         for windows in self.windows:
             windows.grow(capacity)
 
-    def process(self, part: Part, columns: Columns) -> list[Rollup]:
+    def process(self, part: Part, columns: Columns, at_end: bool = False) -> list[Rollup]:
         """Closes what is due, adds the part's events, judges, closes what is due then."""
-        closed = self.close(part.clock[:1], part.sequence[:1])
+        closed = self.close(part.clock[:1], part.sequence[:1], at_end=at_end)
         if columns.any(self.windows[0].spec.select):
             chosen = np.flatnonzero(part.of(columns[self.windows[0].spec.select]))
             if len(chosen):
                 self._add(part.subset(chosen), columns)
-        return closed + self.close(part.clock, part.sequence)
+        return closed + self.close(part.clock, part.sequence, at_end=at_end)
 
     def _add(self, part: Part, columns: Columns) -> None:
         hashes = part.of(columns[HASH_OF[self.name]])
         keys = self.keys.numbers(hashes)
         new = np.flatnonzero(keys == REFUSED)
         if len(new):
-            names = columns.values(NAME_OF[self.name])
-            self._admit(hashes[new], lambda at: str(names[part.rows[new[at]]]))
+            name = NAME_OF[self.name]
+            rows = part.rows[new].tolist()
+            self._admit(hashes[new], lambda at: str(columns.text(name, rows[at])))
             keys = self.keys.numbers(hashes)
             room = np.flatnonzero(keys != REFUSED)
             if not len(room):
@@ -147,17 +148,26 @@ class Lane:
 
     # --- closing ----------------------------------------------------------------------------
 
-    def close(self, clock: Ints, sequence: Ints, stands_at: int | None = None) -> list[Rollup]:
+    def close(
+        self,
+        clock: Ints,
+        sequence: Ints,
+        stands_at: int | None = None,
+        at_end: bool = False,
+    ) -> list[Rollup]:
         """Closes the windows that are due at the last of these clocks.
 
         Args:
             stands_at: the time to write on findings when time runs on without events.
+            at_end: write the moment a window may close instead of the event that closes it.
         """
         rolled: list[Rollup] = []
         for windows, teller in zip(self.windows, self.tellers, strict=True):
             for cells, ends in windows.due(int(clock[-1])):
                 at = np.searchsorted(clock, ends + self.lateness_ms)
                 decided = clock[at] if stands_at is None else np.full(len(at), stands_at)
+                if at_end:
+                    decided = ends + self.lateness_ms
                 unusual = teller.finish(cells, decided, sequence[at])
                 if windows.spec is CREDENTIAL_1H:
                     rolled += rollups(windows, cells)

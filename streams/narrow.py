@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Detector
-from streams.columns import Columns, Fingerprints
+from schemas.fingerprint import fingerprint_of
+from streams.columns import Columns
 from streams.pairs import pair
 from streams.part import Part
 from streams.reports import DAY_MS
@@ -42,8 +43,7 @@ class Narrow:
 
     def _wanted(self, only: frozenset[str], keys: Any) -> npt.NDArray[np.bool_]:
         if only is not self._only:
-            names = Fingerprints()
-            self._hashes = np.sort(np.array([names[key] for key in only], np.uint64))
+            self._hashes = np.sort(np.array([fingerprint_of(key) for key in only], np.uint64))
             self._only = only
         if not len(self._hashes):
             return np.zeros(len(keys), np.bool_)

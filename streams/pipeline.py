@@ -6,7 +6,9 @@ against an oracle that sees one event at a time.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -16,12 +18,12 @@ from pydantic import ValidationError
 from detectors import CATALOG, Detector
 from detectors.base import moment
 from detectors.features import WINDOWS
-from schemas.decode import EventRecord, InvalidEvent, decode_line
+from schemas.decode import EventRecord
 from schemas.finding import Lane as LaneName
 from schemas.reader import Reader
 from schemas.records import Control, Heartbeat
 from streams.clock import START, Clock, Held
-from streams.columns import Columns, Fingerprints
+from streams.columns import Columns
 from streams.controls import Controls
 from streams.health import FLOOD, IDS_FORGOTTEN
 from streams.inspectors import Inspectors
@@ -36,6 +38,7 @@ from streams.sources import Sources
 __all__ = ["CoreSettings", "Output", "Pipeline", "Rejection", "Stats"]
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 DAY_MS = 86_400_000
 END = 2**60
 
@@ -45,6 +48,7 @@ class Pipeline:
 
     Args:
         settings: what decides findings.
+        only: names of lanes with windows and of inspecting detectors; all of them when None.
 
     >>> from schemas.testing import event
     >>> pipeline = Pipeline()
@@ -55,14 +59,15 @@ class Pipeline:
     3
     """
 
-    def __init__(self, settings: CoreSettings | None = None) -> None:
+    def __init__(
+        self, settings: CoreSettings | None = None, only: Collection[str] | None = None
+    ) -> None:
         self.settings = settings or CoreSettings()
         self.position = 0
         self._counts: Counter[str] = Counter()
         self._clock = Clock()
         self._lateness_ms = 1000 * self.settings.lateness_s
         self._reader = Reader()
-        self._fingerprints = Fingerprints()
         self._redelivery = Redelivery(self._lateness_ms)
         self._controls = Controls(dict(self.settings.modes))
         versions = (self.settings.fingerprint(), self.settings.prices, STATE_VERSION)
@@ -73,12 +78,14 @@ class Pipeline:
             for kind in CATALOG
             if self.settings.modes.get(kind.about.id) != "off"
         ]
-        self._inspectors = Inspectors(detectors, self._reporter)
-        self._lanes = self._make_lanes(detectors)
-        self._span_ms = min(windows.span_ms for lane in self._lanes for windows in lane.windows)
-
-    def _make_lanes(self, detectors: list[Detector]) -> list[Lane]:
+        shown = [one for one in detectors if only is None or one.about.id in only]
+        self._inspectors = Inspectors(shown, self._reporter)
         names: list[LaneName] = list(dict.fromkeys(spec.lane for spec in WINDOWS))
+        wanted = [name for name in names if only is None or name in only]
+        self._lanes = self._make_lanes(wanted, detectors)
+        self._span_ms = min(spec.width_ms for spec in WINDOWS) - self._lateness_ms
+
+    def _make_lanes(self, names: list[LaneName], detectors: list[Detector]) -> list[Lane]:
         return [
             Lane(
                 name,
@@ -98,12 +105,14 @@ class Pipeline:
     def process(self, block: bytes) -> Output:
         """Judges canonical NDJSON: any number of events and control records, one per line."""
         output = Output()
-        try:
-            columns = Columns(*self._reader.decode_lines(block), self._fingerprints)
-            positions = np.arange(self.position, self.position + len(columns.records))
-            self.position += len(columns.records)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            columns, positions = self._line_by_line(block, output)
+        read = self._reader.read(block)
+        for place, line, error in read.broken:
+            if not self._control(line, self.position + place):
+                self._counts["rejected"] += 1
+                fault = Rejection(self.position + place, error.field, error.reason, line)
+                output.rejections.append(fault)
+        columns, positions = Columns(read.records, read.values), self.position + read.places
+        self.position += read.lines
         self._counts["events"] += len(columns.records)
         if len(columns.records):
             records, times, positions, refused = self._clock.admit(
@@ -112,7 +121,7 @@ class Pipeline:
             if refused:
                 self._refuse(refused, output)
             if records is not columns.records:
-                columns = Columns(records, times, self._fingerprints)
+                columns = Columns.of(records, times)
             if len(records):
                 self._judge(columns, positions, output)
         self._tell(output)
@@ -134,31 +143,12 @@ class Pipeline:
         released = self._clock.release()
         if released is not None:
             position, record, time = released
-            columns = Columns([record], np.array([time]), self._fingerprints)
+            columns = Columns.of([record], np.array([time]))
             self._judge(columns, np.array([position]), output)
         elif held is not None:
             self._refuse([held], output)
         self._tell(output)
         return output
-
-    def _line_by_line(self, block: bytes, output: Output) -> tuple[Columns, Ints]:
-        records, times, positions = [], [], []
-        for line in block.split(b"\n"):
-            if not line.strip():
-                continue
-            position, self.position = self.position, self.position + 1
-            try:
-                record, time = decode_line(line)
-            except InvalidEvent as error:
-                if not self._control(line, position):
-                    self._counts["rejected"] += 1
-                    output.rejections.append(Rejection(position, error.field, error.reason, line))
-                continue
-            records.append(record)
-            times.append(time)
-            positions.append(position)
-        columns = Columns(records, np.array(times, np.int64), self._fingerprints)
-        return columns, np.array(positions, np.int64)
 
     def _control(self, line: bytes, position: int) -> bool:
         if b'"control"' not in line:
@@ -181,14 +171,31 @@ class Pipeline:
     # --- judging ----------------------------------------------------------------------------
 
     def _judge(self, columns: Columns, positions: Ints, output: Output) -> None:
-        records, times = columns.records, columns.times
-        after, on_time = self._clock.late(times, self._lateness_ms)
+        after, on_time = self._clock.late(columns.times, self._lateness_ms)
+        kept = self._accept(columns, after, on_time, output)
+        self._spread(columns, kept, after, positions, output)
+
+    def _accept(self, columns: Columns, after: Ints, on_time: Flags, output: Output) -> Ints:
+        """The events that are neither late nor seen before."""
         kept = np.flatnonzero(on_time)
-        self._counts["late"] += len(times) - len(kept)
+        self._counts["late"] += len(on_time) - len(kept)
         self._sources.note(columns)
         output.heartbeats += self._sources.due(int(after[-1]))
         if len(kept):
             kept = self._redelivery.filter(columns, kept, self._clock.now_ms, int(after[-1]))
+        return kept
+
+    def _spread(
+        self,
+        columns: Columns,
+        kept: Ints,
+        after: Ints,
+        positions: Ints,
+        output: Output,
+        at_end: bool = False,
+    ) -> None:
+        """Shows events to lanes and inspectors; `at_end` as in `Lane.close`."""
+        records, times = columns.records, columns.times
         self._counts["kept"] += len(kept)
         clock = after[kept]
         start = 0
@@ -198,7 +205,7 @@ class Pipeline:
             whole = len(rows) == len(records)
             part = Part(rows, times[rows], clock[start:stop], positions[rows], whole)
             for lane in self._lanes:
-                output.rollups += lane.process(part, columns)
+                output.rollups += lane.process(part, columns, at_end)
             self._inspectors.inspect(part, columns)
             start = stop
         self._clock.now_ms = int(after[-1])
@@ -280,13 +287,18 @@ class Pipeline:
         )
 
     @classmethod
-    def restore(cls, data: bytes, settings: CoreSettings | None = None) -> "Pipeline":
+    def restore(
+        cls,
+        data: bytes,
+        settings: CoreSettings | None = None,
+        only: Collection[str] | None = None,
+    ) -> Self:
         """A pipeline that goes on where the snapshot was taken.
 
         Raises:
             BadSnapshot: broken, of another version, or made under other settings.
         """
-        pipeline, state = cls(settings), unpack(data)
+        pipeline, state = cls(settings, only), unpack(data)
         if state["settings"] != pipeline.settings.fingerprint():
             raise BadSnapshot("snapshot was made under other settings")
         pipeline.position = state["position"]

@@ -4,7 +4,6 @@ import gzip
 import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -14,8 +13,7 @@ import numpy as np
 import zstandard
 
 from schemas.adapters import Context, adapt, chunks, detect
-from schemas.decode import InvalidEvent, decode_line
-from schemas.reader import Reader
+from schemas.reader import TIMESTAMP, Reader
 from streams.pipeline import CoreSettings, Output, Pipeline
 from streams.quarantine import Refused
 
@@ -202,16 +200,15 @@ class _Head:
 
     def _times(self, block: bytes) -> Any:
         """The event time of each line; a line that is no event counts as the one before it."""
-        try:
-            times = self._reader.decode_lines(block)[1]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            times = np.zeros(0, np.int64)
-        if len(times) == len(self._lines):
-            return times
-        newest, found = self._newest, []
+        read = self._reader.read(block)
+        if len(read.places) == len(self._lines):
+            return read.values[TIMESTAMP].copy()
+        times = dict(zip(read.places.tolist(), read.values[TIMESTAMP].tolist(), strict=True))
+        newest, found, place = self._newest, [], 0
         for line in self._lines:
-            with suppress(InvalidEvent):
-                newest = decode_line(line)[1]
+            if line.strip():
+                newest = times.get(place, newest)
+                place += 1
             found.append(newest)
         return np.array(found, np.int64)
 

@@ -1,5 +1,6 @@
 """Asks the detectors about one spec's windows, and follows what they told until it closes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -35,7 +36,6 @@ class Teller:
     def settle(self, trips: list[list[Trip]], part: Part, columns: Columns) -> None:
         """Asks about trips, window by window, event by event."""
         windows, records = self.windows, columns.records
-        names = columns.values(self._name_of)
         for group in trips:
             while group:
                 for trip in group:
@@ -45,7 +45,8 @@ class Teller:
                         windows.disarm(trip.cell, detector)
                         continue
                     row = int(part.rows[trip.at])
-                    view = self._view(trip.cell, trip.totals, channel, names[row], records[row])
+                    name = columns.text(self._name_of, row)
+                    view = self._view(trip.cell, trip.totals, channel, name, records[row])
                     verdict = detector.judge(view)
                     if verdict is None:
                         windows.rearm(trip)
@@ -59,7 +60,7 @@ class Teller:
             if not self._told.get(trip.cell, True):
                 del self._told[trip.cell]
 
-    def collect(self, cells: Ints, part: Part, records: list[Any]) -> None:
+    def collect(self, cells: Ints, part: Part, records: Sequence[Any]) -> None:
         """Copies further events of windows that were told already."""
         wanted = [c for c, by in self._told.items() if any(o.collecting for o in by.values())]
         if wanted:
@@ -167,7 +168,7 @@ class Teller:
         }
 
 
-def _copy(told: Told, part: Part, at: int, records: list[Any]) -> None:
+def _copy(told: Told, part: Part, at: int, records: Sequence[Any]) -> None:
     if told.collecting:
         time = int(part.times[at])
         told.events.append(glimpse(records[int(part.rows[at])], time))

@@ -86,7 +86,9 @@ class Oracle:
         self.met_in: set[tuple[str, str, str, int]] = set()
         self.alarms: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.told_on: dict[str, int] = {}
-        self.detectors = [kind(settings.support) for kind in CATALOG]
+        self.detectors = [
+            kind(settings.support) for kind in CATALOG if kind.about.id not in settings.modes
+        ]
 
     def run(self, lines: Sequence[bytes]) -> list[Told]:
         """What the core must tell about these events, to the end of time."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from detectors.base import Detector
 from schemas.decode import decode_lines
-from streams.columns import Columns, Fingerprints
+from schemas.reader import Reader
+from streams.columns import Columns
 from streams.masks import SAMPLE_BITS, sample
 from streams.narrow import Narrow
 from streams.part import Part
@@ -26,7 +27,8 @@ class Mine(Detector):
 
 def shown(narrow: Narrow, lines: list[bytes], rows: list[int] | None = None) -> list[int]:
     """Places of the lines that are shown, of those that are kept."""
-    columns = Columns(*decode_lines(b"\n".join(lines)), Fingerprints())
+    block = Reader().read(b"\n".join(lines))
+    columns = Columns(block.records, block.values)
     kept = np.arange(len(lines)) if rows is None else np.array(rows)
     times = columns.times[kept]
     part = Part(kept, times, np.maximum.accumulate(times), kept)
