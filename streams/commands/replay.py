@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.commands.shared import add_config, add_json, fail, print_table, safe
+from streams.commands.shared_kafka import answered
 
 SEVERITIES = ("informational", "low", "medium", "high", "critical")
 TABLE_ROWS = 500  # findings shown as a table; --json prints all
@@ -19,7 +20,11 @@ PEPPER_FILE = "pepper"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Files, how to read them, what to print."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recorded events; - is stdin")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="recorded events; - is stdin")
+    parser.add_argument("--from-topic", metavar="TOPIC", help="events of a Kafka topic instead")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="brokers of that topic")
+    parser.add_argument("--since", metavar="WHEN", help="of the topic: 2h, 7d or an ISO 8601 time")
+    parser.add_argument("--until", metavar="WHEN", help="of the topic: before this time")
     parser.add_argument("--format", default="auto", help="auto, or the name of a known format")
     parser.add_argument(
         "--alert-budget", type=float, help="false alerts a key-month you will stand"
@@ -41,9 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints findings; 0, or 1 with `--fail-on`, or 2 when a file cannot be read."""
+    return answered(lambda: _replay(arguments))
+
+
+def _replay(arguments: argparse.Namespace) -> int:
     from schemas.adapters import UnknownFormat
     from streams.replay import Replay
 
+    if bool(arguments.files) == bool(arguments.from_topic):
+        return fail("name files, or a topic with --from-topic")
     keeper = _Keeper(arguments.quarantine)
     try:
         replay = Replay(_recordings(arguments, keeper), _settings(arguments), arguments.close)
@@ -107,6 +118,8 @@ def _settings(arguments: argparse.Namespace) -> Any:
 def _recordings(arguments: argparse.Namespace, keeper: "_Keeper") -> list[Any]:
     from streams.replay import Recording
 
+    if arguments.from_topic:
+        return _of_topic(arguments, keeper)
     for name in arguments.files:
         if name != "-" and not Path(name).is_file():
             raise OSError(f"{name}: no such file")
@@ -114,6 +127,33 @@ def _recordings(arguments: argparse.Namespace, keeper: "_Keeper") -> list[Any]:
         Recording(name, keeper.context, arguments.format, quarantine=keeper.keep)
         for name in arguments.files
     ]
+
+
+def _of_topic(arguments: argparse.Namespace, keeper: "_Keeper") -> list[Any]:
+    from datetime import UTC, datetime
+
+    from streams.commands.shared_kafka import configured
+    from streams.kafka.replay_topic import recordings
+    from streams.store import parse_since
+
+    now = datetime.now(UTC)
+    try:
+        since, until = (
+            parse_since(text, now) if text else None for text in (arguments.since, arguments.until)
+        )
+    except ValueError as error:
+        raise OSError(f"--since and --until: {error}; write 2h, 7d or an ISO 8601 time") from None
+    settings = configured(arguments)
+    return recordings(
+        settings.kafka,
+        settings.base,
+        arguments.from_topic,
+        keeper.context,
+        keeper.keep,
+        format=arguments.format,
+        since=since,
+        until=until,
+    )
 
 
 class _Keeper:
@@ -178,7 +218,7 @@ class _Progress:
         from streams.replay import file_bytes
 
         self._on = sys.stderr.isatty()
-        self._total = file_bytes(files)
+        self._total = file_bytes(files) if files else None
         self._begun = self._last = time.monotonic()
 
     def show(self, replay: Any) -> None:
