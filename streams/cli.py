@@ -24,6 +24,7 @@ COMMANDS = {
     "lag": "Kafka: how many records workers have yet to judge",
     "dlq": "rejected originals: list, show their structure, retry",
     "init": "write a configuration file with every default explained",
+    "doctor": "Kafka: look for what is wrong, and say what to do",
     "check": "say what is wrong with a configuration file",
     "version": "print the version",
 }

@@ -131,7 +131,8 @@ def producer(kafka: KafkaSettings, base: Path = Path(), *, client: str, **option
     """
     from kafka import KafkaProducer
 
-    durable = {"acks": "all", "enable_idempotence": True}
+    patience_ms = int(kafka.request_timeout_s * 1000)
+    durable = {"acks": "all", "enable_idempotence": True, "max_block_ms": patience_ms}
     return connect(KafkaProducer, kafka, base, client=client, **{**durable, **options})
 
 
