@@ -7,10 +7,18 @@ from pydantic import Field, field_validator, model_validator
 
 from alerts.base import Sink
 from alerts.destination_base import Line, Place, TokenSettings, checked_url, require_https
+from alerts.elastic import ElasticSettings
 from alerts.file import FileSettings
+from alerts.kafka_topic import KafkaTopicSettings
 from alerts.memory import TableMemory
+from alerts.otlp_logs import OtlpLogsSettings
+from alerts.pagerduty import PagerDutySettings
+from alerts.s3 import S3Settings
+from alerts.secops import SecOpsSettings
+from alerts.sentinel import SentinelSettings
 from alerts.splunk_hec import SplunkHecSettings
 from alerts.syslog import SyslogSettings
+from alerts.webhook import WebhookSettings
 
 
 class SlackSettings(TokenSettings):
@@ -52,6 +60,19 @@ class SlackSettings(TokenSettings):
         )
 
 
-Kind = FileSettings | SplunkHecSettings | SyslogSettings | SlackSettings
+Kind = (
+    FileSettings
+    | SplunkHecSettings
+    | ElasticSettings
+    | SyslogSettings
+    | SentinelSettings
+    | SecOpsSettings
+    | OtlpLogsSettings
+    | KafkaTopicSettings
+    | S3Settings
+    | WebhookSettings
+    | PagerDutySettings
+    | SlackSettings
+)
 Destination = Annotated[Kind, Field(discriminator="type")]
 TYPES = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(Kind)}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alerts.base import Rejected, RetryLater
+from alerts.base import Partly, Rejected, RetryLater
 from alerts.network import asked_to_wait, unreachable
 from alerts.text import plain
 
@@ -51,6 +51,7 @@ class Poster:
         timeout_s: for connecting, and for the whole answer.
         guard: looks at the address that was really connected to, before anything is sent; raises
             `RetryLater` to refuse it.
+        proxies: use those of the environment (HTTPS_PROXY).
         client: used instead of one made when it is needed; it must not follow redirects.
         clock, wall: seconds; epoch seconds.
     """
@@ -61,6 +62,7 @@ class Poster:
         ca_file: Path | None = None,
         timeout_s: float = 15.0,
         guard: Guard | None = None,
+        proxies: bool = True,
         client: "httpx.Client | None" = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -68,6 +70,7 @@ class Poster:
         self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._guard = guard
+        self._proxies = proxies
         self._client = client
         self._clock = clock
         self._wall = wall
@@ -125,7 +128,8 @@ class Poster:
     def _connect(self) -> "httpx.Client":
         import httpx
 
-        return httpx.Client(verify=tls_context(self._ca_file), follow_redirects=False)
+        context = tls_context(self._ca_file)
+        return httpx.Client(verify=context, follow_redirects=False, trust_env=self._proxies)
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -157,6 +161,27 @@ def pieces(records: Sequence[bytes], limit: int) -> Iterator[list[bytes]]:
         size += len(record)
     if piece:
         yield piece
+
+
+def in_pieces(
+    records: Sequence[tuple[str, bytes]], limit: int, post: Callable[[list[bytes]], None]
+) -> None:
+    """Posts records, each with its key, in requests of at most `limit` bytes.
+
+    Raises:
+        RetryLater, Rejected: as `post` does, of the first request.
+        Partly: as it does, after some requests were taken.
+    """
+    taken: list[str] = []
+    for piece in pieces([record for _, record in records], limit):
+        try:
+            post(piece)
+        except (RetryLater, Rejected) as error:
+            if not taken:
+                raise
+            later = error if isinstance(error, RetryLater) else RetryLater(str(error), 0.0)
+            raise Partly(frozenset(taken), later=later) from None
+        taken += [key for key, _ in records[len(taken) : len(taken) + len(piece)]]
 
 
 def judge(answer: Answer, hint: str, rejected: frozenset[int] = TOO_MUCH) -> None:

@@ -54,17 +54,19 @@ class SyslogSettings(DestinationSettings):
     )
     hostname: Line | None = Field(default=None, description="sender's name; unset is this host's")
     ca_file: Path | None = Field(default=None, description="PEM file of the CA to trust instead")
-    cert_file: Path | None = Field(default=None, description="PEM file of our own certificate")
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of our own certificate"
+    )
     key_file: Path | None = Field(default=None, description="PEM file of its private key")
     timeout_s: Annotated[float, Gt(0), Le(300)] = Field(default=15, description="of one batch")
 
     @model_validator(mode="after")
     def _files(self) -> Self:
-        files = (self.ca_file, self.cert_file, self.key_file)
+        files = (self.ca_file, self.certificate_file, self.key_file)
         if not self.tls and any(files):
-            raise ValueError("ca_file, cert_file and key_file need tls = true")
-        if self.key_file and not self.cert_file:
-            raise ValueError("key_file needs cert_file")
+            raise ValueError("ca_file, certificate_file and key_file need tls = true")
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file needs certificate_file")
         return self
 
     def sink(self, name: str, place: Place) -> "SyslogSink":
@@ -75,12 +77,14 @@ class SyslogSettings(DestinationSettings):
             if not self.tls:
                 return connect(self.host, self.port, None, self.timeout_s)
             context = tls_context(base / self.ca_file if self.ca_file else None)
-            if self.cert_file:
+            if self.certificate_file:
                 key = base / self.key_file if self.key_file else None
                 try:
-                    context.load_cert_chain(base / self.cert_file, key)
+                    context.load_cert_chain(base / self.certificate_file, key)
                 except OSError as error:
-                    reason = f"cert_file: {error.strerror or 'is not a certificate with its key'}"
+                    reason = (
+                        f"certificate_file: {error.strerror or 'is not a certificate with its key'}"
+                    )
                     raise RetryLater(reason, operator=True) from None
             return connect(self.host, self.port, context, self.timeout_s)
 

@@ -292,7 +292,7 @@ def test_a_look_at_the_receiver_sends_nothing() -> None:
     ("settings", "reason"),
     [
         ({"tls": False, "ca_file": "x"}, "need tls = true"),
-        ({"key_file": "x"}, "key_file needs cert_file"),
+        ({"key_file": "x"}, "key_file needs certificate_file"),
         ({"port": 70_000}, "less than or equal to 65535"),
     ],
 )
