@@ -47,6 +47,7 @@ class SharedSession(Detector):
         needs=("tenant.id", "gen_ai.conversation.id"),
     )
     takes = "in_session"
+    once = ("session", "actor")
     lane = "session"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:

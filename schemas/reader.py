@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from schemas.decode import EPOCH, MILLISECOND, InvalidEvent, decode, decode_line
+from schemas.decode import EPOCH, MILLISECOND, InvalidEvent, decode, decode_line, decode_many
 from schemas.event import Event
 from schemas.fingerprint import fingerprint_of
 from schemas.scan import AMOUNT, FLAG, INSTANT, LIST, TEXT, WORD, scan
@@ -30,11 +30,11 @@ class Lines(Sequence[Any]):
 
     def __init__(self, block: bytes, spans: Values) -> None:
         self._block = block
-        self._spans = spans
-        self._known: dict[int, Any] = {}
+        self._begins, self._ends = spans.tolist()
+        self._known: list[Any] = [None] * len(self._begins)
 
     def __len__(self) -> int:
-        return int(self._spans.shape[1])
+        return len(self._known)
 
     @overload
     def __getitem__(self, place: int) -> Any: ...
@@ -42,21 +42,27 @@ class Lines(Sequence[Any]):
     def __getitem__(self, place: slice) -> list[Any]: ...
     def __getitem__(self, place: int | slice) -> Any:
         if isinstance(place, slice):
-            return [self[at] for at in range(len(self))[place]]
-        record = self._known.get(place)
+            return self.take(range(len(self))[place])
+        record = self._known[place]
         if record is None:
-            if not 0 <= place < len(self):
-                raise IndexError(place)
             record = self._known[place] = decode(self.line(place))
         return record
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[place] for place in range(len(self)))
+        return iter(self.take(range(len(self))))
 
     def line(self, place: int) -> bytes:
         """The bytes of one event."""
-        begin, end = self._spans[:, place].tolist()
-        return self._block[begin:end]
+        return self._block[self._begins[place] : self._ends[place]]
+
+    def take(self, places: Sequence[int]) -> list[Any]:
+        """Several of them; what is new is decoded all at once."""
+        known = self._known
+        new = [place for place in places if known[place] is None]
+        records = decode_many(b"\n".join([self.line(place) for place in new]))
+        for place, record in zip(new, records, strict=True):
+            known[place] = record
+        return [known[place] for place in places]
 
     def know(self, place: int, record: Any) -> None:
         """Takes an event that was decoded already."""
@@ -64,12 +70,8 @@ class Lines(Sequence[Any]):
 
     def only(self, places: Values) -> "Lines":
         """Some of them."""
-        found = Lines(self._block, self._spans[:, places])
-        found._known = {
-            at: self._known[place]
-            for at, place in enumerate(places.tolist())
-            if place in self._known
-        }
+        found = Lines(self._block, np.array([self._begins, self._ends])[:, places])
+        found._known = [self._known[place] for place in places.tolist()]
         return found
 
 

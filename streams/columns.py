@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.reader import TIMESTAMP, Values, columns_of
+from schemas.reader import TIMESTAMP, Lines, Values, columns_of
 from schemas.shape import FIELDS, words_of
 from streams.masks import MASKS
+from streams.pairs import pair
 
 FAILED = words_of("status").index("error") + 1
 TRUE = 2  # of a flag; 1 is false, 0 is unknown
@@ -83,6 +84,11 @@ class Columns:
         """A text attribute of one event, or None."""
         return getattr(self.records[row], attribute)
 
+    def take(self, rows: list[int]) -> list[Any]:
+        """Several of the events."""
+        records = self.records
+        return records.take(rows) if isinstance(records, Lines) else [records[r] for r in rows]
+
     def _coded(self, attribute: str, codes: dict[Any, int], other: int = 0) -> Any:
         """A code for each word of an attribute; unknown is 0."""
         table = [0, *(codes.get(word, other) for word in words_of(attribute))]
@@ -109,8 +115,13 @@ class Columns:
     def _trusted(self) -> Any:
         return self._coded("client_address_quality", _TRUSTED) > 0
 
-    def _in_session(self) -> Any:
-        return (self.numbers("conversation_id") | self.numbers("session_id")) != 0
+    def _session(self) -> Any:
+        conversation = self.hashes("conversation_id")
+        return np.where(conversation, conversation, self.hashes("session_id"))
+
+    def _actor(self) -> Any:
+        tenant, user = self.hashes("tenant_id"), self.hashes("user_id")
+        return pair(pair(tenant, user, 1), self["key"], 2)
 
 
 _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
@@ -123,6 +134,7 @@ _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {
     "rate_limited": lambda c: (c["outcome"] & LIMITED) > 0,
     "answered": lambda c: (c["outcome"] & (DENIED | LIMITED)) == 0,
     "source": lambda c: c.hashes("ingest_source"),
+    "in_session": lambda c: c["session"] > 0,
     "linked": lambda c: c.numbers("call_ids") > 0,
     "tool_call": lambda c: c["name"] == 4,
     "failed_tool_call": lambda c: c["tool_call"] & (c.numbers("status") == FAILED),

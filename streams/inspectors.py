@@ -1,6 +1,5 @@
 """Shows single events to the detectors that ask for them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +35,9 @@ class Inspectors:
             if columns.any(detector.takes):
                 chosen = narrow(part, columns, np.flatnonzero(part.of(columns[detector.takes])))
                 if len(chosen):
-                    self._ask(detector, part, chosen, columns.records)
+                    self._ask(detector, part, chosen, columns)
 
-    def _ask(self, detector: Detector, part: Part, chosen: Any, records: Sequence[Any]) -> None:
+    def _ask(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:
         memory = detector.memory
         clock = part.clock[chosen]
         period = memory.horizon_ms if memory else DAY_MS
@@ -46,17 +45,17 @@ class Inspectors:
         if memory and steady:
             memory.tick(int(clock[0]))
         inspect = detector.inspect
-        for at, row, time, now in zip(
+        for at, event, time, now in zip(
             chosen.tolist(),
-            part.rows[chosen].tolist(),
+            columns.take(part.rows[chosen].tolist()),
             part.times[chosen].tolist(),
             clock.tolist(),
             strict=True,
         ):
             if memory and not steady:
                 memory.tick(now)
-            for verdict in inspect(records[row], time):
-                self._tell(detector, verdict, records[row], part.at(at))
+            for verdict in inspect(event, time):
+                self._tell(detector, verdict, event, part.at(at))
 
     def _tell(
         self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Shows a detector fewer events: only some keys', and of a day's like events only the first."""
+"""Shows a detector fewer events: only some keys', and of like events few."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from detectors.base import Detector
 from schemas.fingerprint import fingerprint_of
+from streams import probes
 from streams.columns import Columns
 from streams.pairs import pair
 from streams.part import Part
 from streams.reports import DAY_MS
 
+HOUR_MS = 3_600_000
 SLOTS = 1 << 18  # like events remembered; where two share a slot, both are shown again and again
 
 Ints = npt.NDArray[np.int64]
@@ -31,7 +33,8 @@ class Narrow:
         self._detector = detector
         self._only: frozenset[str] | None = None
         self._hashes = np.zeros(0, np.uint64)
-        self._met = np.zeros(SLOTS if detector.once else 0, np.uint64)
+        size = SLOTS if detector.once else 0
+        self._met, self._earliest = np.zeros(size, np.uint64), np.zeros(size, np.int64)
 
     def __call__(self, part: Part, columns: Columns, chosen: Ints) -> Ints:
         """Those of the chosen events of a part that the detector has to see."""
@@ -50,13 +53,13 @@ class Narrow:
         place = np.minimum(np.searchsorted(self._hashes, keys), len(self._hashes) - 1)
         return np.asarray(self._hashes[place] == keys)
 
-    def _first(self, part: Part, columns: Columns, chosen: Ints) -> Ints:
-        """Places of the events whose like was not shown on their day."""
+    def _first(self, part: Part, columns: Columns, chosen: Ints) -> npt.NDArray[np.bool_]:
+        """Which events have to be shown: their like was not yet, in this hour and of this day."""
         first, second = (part.of(columns[name])[chosen] for name in self._detector.once)
-        days = (part.times[chosen] // DAY_MS).astype(np.uint64)
-        names = pair(pair(first, second, 1), days, 2)
-        slots = (names >> np.uint64(40)).astype(np.int64) & (SLOTS - 1)
-        new = np.flatnonzero(self._met[slots] != names)
-        _, unique = np.unique(names[new], return_index=True)
-        self._met[slots[new]] = names[new]
-        return np.asarray(np.sort(new[unique]), np.int64)
+        like, times = pair(first, second, 1), part.times[chosen]
+        hours = part.clock[chosen] // HOUR_MS
+        names = pair(like, (hours * 64 + times // DAY_MS - hours // 24).astype(np.uint64), 2)
+        slots = (like >> np.uint64(40)).astype(np.int64) & (SLOTS - 1)
+        shown = np.empty(len(names), np.bool_)
+        probes.spare(self._met, self._earliest, slots, names, times, shown)
+        return shown

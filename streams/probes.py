@@ -155,3 +155,20 @@ def remember(
             added += 1
         firsts[at] = signature[slot]
     return len(names), added
+
+
+@compiled
+def spare(met: Any, earliest: Any, slots: Any, names: Any, times: Any, shown: Any) -> None:
+    """Which events have to be shown: the first of its name in its slot, and any that is earlier.
+
+    Args:
+        met, earliest: by slot: the name met last, and the earliest of its times shown.
+        slots, names, times: of the events.
+        shown: filled in.
+    """
+    for at in range(len(names)):
+        slot = slots[at]
+        like = met[slot] == names[at]
+        shown[at] = not like or times[at] < earliest[slot]
+        if shown[at]:
+            met[slot], earliest[slot] = names[at], times[at]

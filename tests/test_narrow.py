@@ -11,7 +11,6 @@ from streams.columns import Columns
 from streams.masks import SAMPLE_BITS, sample
 from streams.narrow import Narrow
 from streams.part import Part
-from streams.reports import DAY_MS
 from tests.detecting import KEY, call
 
 OTHER = "hmac:00000000000000bb"
@@ -35,13 +34,13 @@ def shown(narrow: Narrow, lines: list[bytes], rows: list[int] | None = None) -> 
     return [int(kept[at]) for at in narrow(part, columns, np.arange(len(kept)))]
 
 
-def test_of_like_events_of_a_day_only_the_first_is_shown() -> None:
+def test_of_like_events_of_an_hour_only_the_first_is_shown_and_what_is_earlier() -> None:
     narrow = Narrow(Few())
     lines = [call(i, address=f"10.0.0.{i % 3}") for i in range(9)]
 
     assert [0, 1, 2] == shown(narrow, lines)
     assert [] == shown(narrow, lines)
-    assert [0] == shown(narrow, [call(DAY_MS / 1000, address="10.0.0.1")])
+    assert [0, 1] == shown(narrow, [call(t, address="10.0.0.1") for t in (3605, 3602, 3605)])
 
 
 def test_an_event_that_is_not_kept_never_hides_one_that_is() -> None:

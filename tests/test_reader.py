@@ -40,7 +40,7 @@ def found(lines: list[bytes]) -> tuple[list[list[int] | None], int]:
     assert {place for place, *_ in block.broken} == {
         place for place, one in enumerate(result) if one is None
     }
-    return result, len(block.records._known)
+    return result, sum(one is not None for one in block.records._known)
 
 
 def alike(lines: list[bytes]) -> int:
