@@ -3,7 +3,9 @@
 A step is one look at the queue; the thread around it only sleeps. What is told apart:
 `RetryLater` pauses the destination, `RetryLater(operator=True)` holds it and tells the operator
 once, `Rejected` is bisected until the one record that is refused is alone and becomes a dead
-letter. Sending comes before recording, so a crash between the two sends again under the same key.
+letter, `Partly` says all of that of each record. After `BREAKER` failures in a row one record alone
+is tried until the destination takes it. Sending comes before recording, so a crash between the two
+sends again under the same key.
 """
 
 import logging
@@ -11,12 +13,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from alerts.base import Rejected, RetryLater, Sink
+from alerts.base import Partly, Rejected, RetryLater, Sink
 from alerts.outbox import MAX_ERROR, Outbox, Row
+from alerts.outbox_lease import RENEW_S
 from alerts.retry import Retry
 from alerts.text import scrub
 
 RECORD_RETRY_S = 1.0  # pause while the outbox itself cannot be written
+BREAKER = 3  # failures in a row after which only one record is risked at a time
 
 log = logging.getLogger("tripmeter.alerts")
 
@@ -24,7 +28,8 @@ log = logging.getLogger("tripmeter.alerts")
 class Courier:
     """One destination and where it stands; use it from one thread.
 
-    Args: as of `Deliverer`; `pause` sleeps for some seconds and says whether we are stopping.
+    Args: as of `Deliverer`; `may_send` says whether this process is the one that sends there,
+        `pause` sleeps for some seconds and says whether we are stopping.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Courier:
         clock: Callable[[], float],
         jitter: Callable[[], float],
         pause: Callable[[float], bool],
+        may_send: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self.name = sink.name
         self._sink = sink
@@ -50,6 +56,7 @@ class Courier:
         self._clock = clock
         self._jitter = jitter
         self._pause = pause
+        self._may_send = may_send
         self._failures = 0
         self._failing_since: float | None = None
         self._held: bool | None = None  # None until read from the database
@@ -65,16 +72,21 @@ class Courier:
         try:
             return self._step(outbox)
         except Exception as error:  # a thread that ends would be silence
-            what = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+            said = isinstance(error, (sqlite3.Error, OSError))
+            what = str(error) if said else type(error).__name__
             log.error("outbox of %s: %s; trying again", self.name, scrub(what, MAX_ERROR))
             return RECORD_RETRY_S
 
     def _step(self, outbox: Outbox) -> float | None:
-        if self._held is None:
-            self._held = self.name in outbox.holds()
-        rows = outbox.pending(self.name, self._sink.batch)
+        open_breaker = self._failures >= BREAKER
+        rows = outbox.pending(self.name, 1 if open_breaker else self._sink.batch)
         if not rows:
             return None
+        if not self._may_send(self.name):  # another process does; it may die
+            self._held = self._not_before = None
+            return RENEW_S
+        if self._held is None:
+            self._held = self.name in outbox.holds()
         now = self._clock()
         if self._not_before is None:  # after a start: what was asked for before it still counts
             left = rows[0].next_try - self._wall()
@@ -102,6 +114,8 @@ class Courier:
             if len(rows) > 1:
                 return self._halves(outbox, rows)
             return self._bury(outbox, rows[0], str(error))
+        except Partly as error:
+            return self._each(outbox, rows, error)
         except RetryLater as error:
             self._postpone(outbox, rows, str(error), error.after_s, error.operator)
         except Exception as error:  # a bug in a sink must not lose anything
@@ -109,6 +123,19 @@ class Courier:
             self._postpone(outbox, rows, f"unexpected {type(error).__name__}", None, False)
         self._record(lambda: outbox.delivered(self.name, rows))
         return self._works(outbox)
+
+    def _each(self, outbox: Outbox, rows: Sequence[Row], said: Partly) -> None:
+        taken = [row for row in rows if row.key in said.taken]
+        if taken:
+            self._record(lambda: outbox.delivered(self.name, taken))
+            self._works(outbox)
+        for row in rows:
+            if row.key in said.rejected and row.key not in said.taken:
+                self._bury(outbox, row, said.rejected[row.key])
+        rest = [row for row in rows if row.key not in said.taken and row.key not in said.rejected]
+        if rest:
+            later = said.later or RetryLater("nothing was said about this record")
+            self._postpone(outbox, rest, str(later), later.after_s, later.operator)
 
     def _halves(self, outbox: Outbox, rows: Sequence[Row]) -> None:
         middle = len(rows) // 2
@@ -119,7 +146,7 @@ class Courier:
         if outbox.counts().get(self.name, {}).get("dead", 0) >= self._max_dead:
             full = f"{self._max_dead} records were refused; retry or discard them (last: {reason})"
             self._postpone(outbox, [row], full, None, True)
-        self._record(lambda: outbox.bury(row, reason))
+        self._record(lambda: outbox.bury(self.name, row, reason))
         log.warning("%s refused %s: %s", self.name, row.key, scrub(reason, MAX_ERROR))
         self._works(outbox)
 
@@ -150,7 +177,8 @@ class Courier:
         elif self._failures == 1:
             log.warning("%s: %s; trying again", self.name, scrub(reason, MAX_ERROR))
         held = operator or bool(self._held)
-        self._record(lambda: outbox.postpone(rows, self._wall() + delay, reason, held=held))
+        next_try = self._wall() + delay
+        self._record(lambda: outbox.postpone(self.name, rows, next_try, reason, held=held))
         raise _Paused(delay)
 
     def _works(self, outbox: Outbox) -> None:
@@ -166,7 +194,7 @@ class Courier:
         while True:  # sending again because we could not note it would be a duplicate
             try:
                 return write()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 log.error("outbox: %s; trying again", scrub(str(error), MAX_ERROR))
                 if self._pause(RECORD_RETRY_S):
                     raise

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from alerts.base import Sink
 from alerts.secret import Secret
+from alerts.store_engine import Target
 from schemas.finding import Severity
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class Place:
 
     Attributes:
         base: folder that relative paths of the configuration start from.
-        database: the file with the outbox's tables; sinks keep small things there.
+        database: the store; sinks keep small things there.
     """
 
     base: Path
-    database: Path
+    database: Target
 
 
 class DestinationSettings(BaseModel):

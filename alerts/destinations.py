@@ -1,6 +1,5 @@
 """Destinations of the configuration, and the sinks they become."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -10,7 +9,8 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from alerts.base import RetryLater, Sink
 from alerts.destination_base import Place
 from alerts.destination_settings import TYPES, Destination
-from alerts.outbox import Outbox
+from alerts.incident import Incident
+from alerts.store_engine import Target
 from schemas.finding import Finding
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -57,19 +57,21 @@ class Destinations:
         """Their names, in the order of the configuration."""
         return tuple(self.settings)
 
-    def wanted_by(self, finding: Finding) -> tuple[str, ...]:
-        """The destinations one finding is to be sent to."""
-        return tuple(name for name, each in self.settings.items() if each.wants(finding))
+    def of_finding(self, finding: Finding) -> tuple[str, ...]:
+        """The destinations that take findings and want this one."""
+        return tuple(
+            name
+            for name, each in self.settings.items()
+            if each.takes == "findings" and each.wants(finding)
+        )
 
-    def enqueue(self, connection: sqlite3.Connection, findings: Sequence[Finding]) -> None:
-        """Queues findings for whoever wants them, inside the caller's transaction.
-
-        Raises:
-            OutboxFull: a destination has no room; roll the transaction back.
-        """
-        for finding in findings:
-            if names := self.wanted_by(finding):
-                Outbox.enqueue(connection, [finding], names)
+    def of_incident(self, incident: Incident) -> tuple[str, ...]:
+        """The destinations that take incidents and want this one."""
+        return tuple(
+            name
+            for name, each in self.settings.items()
+            if each.takes == "incidents" and each.wants(incident)
+        )
 
     def missing_secrets(self) -> list[Fault]:
         """What `tripmeter check` says about tokens that are not where they should be."""
@@ -84,11 +86,11 @@ class Destinations:
                 faults.append(Fault(("destinations", name, secret.setting), what, remedy))
         return faults
 
-    def open(self, database: Path) -> list[Sink]:
+    def open(self, database: Target) -> list[Sink]:
         """A sink for each; nothing is sent yet, and secrets are read when they are needed.
 
         Args:
-            database: the file with the outbox's tables (sinks keep small things there).
+            database: the store (sinks keep small things there).
         """
         place = Place(self._base, database)
         return [each.sink(name, place) for name, each in self.settings.items()]

@@ -1,10 +1,11 @@
 """A small durable memory for a sink, beside its rows: such as where a message was posted."""
 
-import sqlite3
-from pathlib import Path
 from typing import Protocol
 
-from alerts.database import connect, transaction
+from sqlalchemy import delete, insert, select
+
+from alerts.store_engine import Target, open_store, reading, updating
+from alerts.tables import MEMORY
 
 MAX_MEMORIES = 200_000  # values one destination keeps; those not touched the longest go
 
@@ -20,52 +21,35 @@ class Memory(Protocol):
 
 
 class TableMemory:
-    """A memory in the outbox's database.
+    """A memory in the store; any thread may use it.
 
     Raises:
-        sqlite3.Error (from its methods): the disk is full, or the file is damaged.
+        sqlite3.Error, StoreDown (from its methods): the disk is full, the file is damaged, or the
+            database does not answer.
     """
 
-    def __init__(self, database: Path, destination: str, *, limit: int = MAX_MEMORIES) -> None:
-        self._database = database
+    def __init__(self, target: Target, destination: str, *, limit: int = MAX_MEMORIES) -> None:
+        self._engine = open_store(target)
         self._destination = destination
         self._limit = limit
-        self._connection: sqlite3.Connection | None = None
 
     def get(self, key: str) -> str | None:
         """What was kept under a key."""
-        row = (
-            self._open()
-            .execute(
-                "SELECT value FROM outbox_memory WHERE destination = ? AND key = ?",
-                (self._destination, key),
-            )
-            .fetchone()
-        )
-        return str(row[0]) if row else None
+        mine = (MEMORY.c.destination == self._destination) & (MEMORY.c.key == key)
+        with reading(self._engine) as connection:
+            found = connection.execute(select(MEMORY.c.value).where(mine)).scalar()
+            return None if found is None else str(found)
 
     def put(self, key: str, value: str) -> None:
         """Keeps a value."""
-        connection = self._open()
-        with transaction(connection):
-            connection.execute(
-                "INSERT OR REPLACE INTO outbox_memory (destination, key, value) VALUES (?, ?, ?)",
-                (self._destination, key, value),
-            )
-            connection.execute(
-                "DELETE FROM outbox_memory WHERE destination = ?1 AND number <="
-                " (SELECT number FROM outbox_memory WHERE destination = ?1"
-                " ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-                (self._destination, self._limit),
-            )
+        own = MEMORY.c.destination == self._destination
+        spare = select(MEMORY.c.number).where(own).order_by(MEMORY.c.number.desc())
+        oldest = spare.offset(self._limit).limit(1).scalar_subquery()
+        with updating(self._engine) as connection:
+            connection.execute(delete(MEMORY).where(own, MEMORY.c.key == key))
+            values = {"destination": self._destination, "key": key, "value": value}
+            connection.execute(insert(MEMORY).values(**values))
+            connection.execute(delete(MEMORY).where(own, MEMORY.c.number <= oldest))
 
     def close(self) -> None:
-        """Closes the connection; using the memory again opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = connect(self._database)
-        return self._connection
+        """Nothing to do: connections belong to the store."""

@@ -1,68 +1,64 @@
-"""What has to be told to whom: one durable row per finding revision and destination.
+"""What has to be told to whom: one durable row per revision and destination.
 
-`enqueue` runs inside the transaction that stores the findings, so that neither is ever there
-without the other. A row is `waiting` until its destination has taken it (`delivered`), `held` while
-only an operator can mend the destination, `dead` once the destination has refused its content.
-Nothing is dropped: a destination with too many rows refuses more, and whoever feeds the outbox
-stops until there is room.
+Rows are made in the transaction that stores findings and incidents (`alerts/outbox_queue.py`). One
+is `waiting` until its destination has taken it (`delivered`), `held` while only an operator can
+mend the destination, `dead` once the destination has refused its content. Nothing is dropped.
 """
 
-import errno
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, func, literal, select, text, update
 
 from alerts.base import Delivery
-from alerts.database import transaction
-from alerts.tables import TABLES
+from alerts.incident import Change, Incident
+from alerts.outbox_counts import Counts, read_counts
+from alerts.store_engine import Target, insert_new, open_store, reading, updating
+from alerts.tables import BODIES, DESTINATIONS, OUTBOX
 from alerts.text import scrub
 from schemas.finding import Finding
 
-MAX_WAITING = 1_000_000  # rows not yet taken by one destination; more raise OutboxFull
 MAX_DEAD = 10_000  # refused rows of one destination; then it is held instead of losing any
 MAX_DELIVERED = 100_000  # rows of one destination kept as proof; the oldest go
 MAX_ERROR = 300  # characters of a reason
+CHUNK = 500  # names in one statement
 
 State = Literal["waiting", "held", "delivered", "dead"]
 STATES: tuple[State, ...] = ("waiting", "held", "delivered", "dead")
-
-
-class OutboxFull(OSError):
-    """A destination has `MAX_WAITING` rows already; stored nothing, try again later.
-
-    It is an OSError (ENOSPC) because the remedy is that of a full disk: stop consuming and wait.
-    """
-
-    def __init__(self, destination: str, limit: int) -> None:
-        super().__init__(
-            errno.ENOSPC,
-            f"{limit} findings wait for destination {destination!r}; "
-            "mend it, or remove it from the configuration",
-        )
-        self.destination = destination
+PENDING = text("outbox.state IN ('waiting', 'held')")  # spelled out: partial indexes need it
+DEAD = text("outbox.state = 'dead'")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One finding revision that a destination has not yet taken.
+    """Something that a destination has not yet taken.
 
-    `body` is the finding's JSON; `next_try` is in epoch seconds.
+    `finding` and `incident` are JSON; `next_try` is in epoch seconds.
     """
 
     number: int
     key: str
-    body: bytes
+    about: Literal["finding", "incident"]
+    change: Change | None
     attempts: int
     next_try: float
+    finding: bytes
+    incident: bytes | None
 
     def delivery(self) -> Delivery:
         """What the sink gets.
 
         Raises:
-            ValueError: the stored body is not a finding.
+            ValueError: what is stored cannot be read.
         """
-        return Delivery(self.key, Finding.model_validate_json(self.body))
+        finding = Finding.model_validate_json(self.finding)
+        if self.incident is None:
+            return Delivery(self.key, finding, None, self.about)
+        incident = Incident.model_validate_json(self.incident)
+        if self.change is not None and self.change != incident.change:
+            incident = incident.model_copy(update={"change": self.change})
+        return Delivery(self.key, finding, incident, self.about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,181 +82,182 @@ class Hold:
 
 
 class Outbox:
-    """The rows, through one connection (use each instance from one thread at a time)."""
+    """The rows of a store; any thread may use it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    @staticmethod
-    def create_tables(connection: sqlite3.Connection) -> None:
-        """Makes what is missing; call it once, outside a transaction."""
-        connection.executescript(TABLES)
-
-    @staticmethod
-    def enqueue(
-        connection: sqlite3.Connection,
-        findings: Sequence[Finding],
-        destinations: Sequence[str],
-        *,
-        limit: int = MAX_WAITING,
-    ) -> None:
-        """Adds rows inside the caller's transaction; those that are there already stay as they are.
-
-        Raises:
-            OutboxFull: a destination has no room; roll the transaction back.
-        """
-        for finding in findings:
-            key = f"{finding.id}#{finding.revision}"
-            added = sum(
-                connection.execute(
-                    "INSERT OR IGNORE INTO outbox (destination, id, revision, key)"
-                    " VALUES (?, ?, ?, ?)",
-                    (destination, finding.id, finding.revision, key),
-                ).rowcount
-                for destination in destinations
-            )
-            if added:
-                connection.execute(
-                    "INSERT OR IGNORE INTO outbox_bodies VALUES (?, ?, ?)",
-                    (finding.id, finding.revision, finding.to_json()),
-                )
-        for destination in destinations:
-            if _pending_count(connection, destination) > limit:
-                raise OutboxFull(destination, limit)
+    def __init__(self, target: Target) -> None:
+        self.engine = open_store(target)
 
     def pending(self, destination: str, limit: int) -> list[Row]:
         """The next rows of a destination, in order."""
-        rows = self._connection.execute(
-            "SELECT number, key, coalesce(json, x''), attempts, next_try FROM outbox"
-            " LEFT JOIN outbox_bodies USING (id, revision)"
-            " WHERE destination = ? AND state IN ('waiting', 'held') ORDER BY number LIMIT ?",
-            (destination, limit),
-        )
-        return [Row(*row) for row in rows]
+        query = (
+            select(
+                OUTBOX.c.number, OUTBOX.c.key, OUTBOX.c.about, OUTBOX.c.change,
+                OUTBOX.c.attempts, OUTBOX.c.next_try,
+                func.coalesce(BODIES.c.finding, literal(b"")), BODIES.c.incident,
+            )
+            .join_from(OUTBOX, BODIES, OUTBOX.c.key == BODIES.c.key, isouter=True)
+            .where(OUTBOX.c.destination == destination, PENDING)
+            .order_by(OUTBOX.c.priority, OUTBOX.c.number)
+            .limit(limit)
+        )  # fmt: skip
+        with reading(self.engine) as connection:
+            return [Row(*row) for row in connection.execute(query)]
 
     def delivered(self, destination: str, rows: Iterable[Row]) -> None:
         """The destination has taken them."""
-        with transaction(self._connection):
-            taken = self._each(
-                "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, last_error = ''"
-                " WHERE number = ? RETURNING id, revision",
-                [row.number for row in rows],
-            )
-            self._drop_bodies(taken)
-            extra = self.counts().get(destination, {}).get("delivered", 0) - MAX_DELIVERED
+        keys = [row.key for row in rows]
+        with updating(self.engine) as connection:
+            values = {"state": "delivered", "last_error": ""}
+            self._move(connection, destination, keys, "delivered", values)
+            drop_bodies(connection, keys)
+            extra = read_counts(connection).get(destination, {}).get("delivered", 0) - MAX_DELIVERED
             if extra > 0:
-                self._connection.execute(
-                    "DELETE FROM outbox WHERE number IN (SELECT number FROM outbox"
-                    " WHERE destination = ? AND state = 'delivered' ORDER BY number LIMIT ?)",
-                    (destination, extra),
-                )
+                self._forget_delivered(connection, destination, extra)
 
-    def postpone(self, rows: Iterable[Row], next_try: float, reason: str, *, held: bool) -> None:
+    def postpone(
+        self, destination: str, rows: Iterable[Row], next_try: float, reason: str, *, held: bool
+    ) -> None:
         """They were tried in vain; `next_try` is in epoch seconds."""
-        with transaction(self._connection):
-            self._connection.executemany(
-                "UPDATE outbox SET state = ?, attempts = attempts + 1, next_try = ?,"
-                " last_error = ? WHERE number = ?",
-                [
-                    ("held" if held else "waiting", next_try, scrub(reason, MAX_ERROR), row.number)
-                    for row in rows
-                ],
-            )
+        state: State = "held" if held else "waiting"
+        values = {"state": state, "next_try": next_try, "last_error": scrub(reason, MAX_ERROR)}
+        with updating(self.engine) as connection:
+            self._move(connection, destination, [row.key for row in rows], state, values)
 
-    def bury(self, row: Row, reason: str) -> None:
+    def bury(self, destination: str, row: Row, reason: str) -> None:
         """The destination refuses this content: it becomes a dead letter."""
-        with transaction(self._connection):
-            self._connection.execute(
-                "UPDATE outbox SET state = 'dead', attempts = attempts + 1, last_error = ?"
-                " WHERE number = ?",
-                (scrub(reason, MAX_ERROR), row.number),
-            )
+        values = {"state": "dead", "last_error": scrub(reason, MAX_ERROR)}
+        with updating(self.engine) as connection:
+            self._move(connection, destination, [row.key], "dead", values)
 
     def hold(self, destination: str, since: float, reason: str) -> None:
         """Notes that only an operator can mend the destination, and that he was told."""
-        with transaction(self._connection):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO outbox_holds VALUES (?, ?, ?)",
-                (destination, since, scrub(reason, MAX_ERROR)),
-            )
+        self._note(destination, held_since=since, held_reason=scrub(reason, MAX_ERROR))
 
     def release(self, destination: str) -> None:
         """Notes that the destination works again."""
-        with transaction(self._connection):
-            self._connection.execute(
-                "DELETE FROM outbox_holds WHERE destination = ?", (destination,)
-            )
+        self._note(destination, held_since=None, held_reason=None)
 
     def holds(self) -> dict[str, Hold]:
         """The destinations on hold."""
-        rows = self._connection.execute("SELECT destination, since, reason FROM outbox_holds")
-        return {name: Hold(since, reason) for name, since, reason in rows}
+        c = DESTINATIONS.c
+        query = select(c.destination, c.held_since, c.held_reason).where(c.held_since.is_not(None))
+        with reading(self.engine) as connection:
+            return {row[0]: Hold(row[1], row[2]) for row in connection.execute(query)}
 
-    def counts(self) -> dict[str, dict[State, int]]:
+    def counts(self) -> dict[str, dict[str, int]]:
         """Rows by destination and state, of destinations no longer configured too."""
-        result: dict[str, dict[State, int]] = {}
-        for destination, state, rows in self._connection.execute(
-            "SELECT destination, state, rows FROM outbox_counts ORDER BY destination"
-        ):
-            result.setdefault(destination, dict.fromkeys(STATES, 0))[state] = rows
-        return result
+        with reading(self.engine) as connection:
+            return read_counts(connection)
 
     def last_error(self, destination: str) -> str:
         """Why the next row of a destination was not taken; "" when it was not tried."""
-        row = self._connection.execute(
-            "SELECT last_error FROM outbox WHERE destination = ?"
-            " AND state IN ('waiting', 'held') ORDER BY number LIMIT 1",
-            (destination,),
-        ).fetchone()
-        return str(row[0]) if row else ""
+        query = (
+            select(OUTBOX.c.last_error)
+            .where(OUTBOX.c.destination == destination, PENDING)
+            .order_by(OUTBOX.c.priority, OUTBOX.c.number)
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            return connection.execute(query).scalar() or ""
 
     def dead_letters(self, destination: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """What was refused, oldest first."""
-        rows = self._connection.execute(
-            "SELECT number, destination, key, attempts, last_error, coalesce(json, x'')"
-            " FROM outbox LEFT JOIN outbox_bodies USING (id, revision)"
-            " WHERE state = 'dead' AND destination = coalesce(?, destination)"
-            " ORDER BY number LIMIT ?",
-            (destination, limit),
-        )
-        return [DeadLetter(*row) for row in rows]
+        query = (
+            select(
+                OUTBOX.c.number, OUTBOX.c.destination, OUTBOX.c.key, OUTBOX.c.attempts,
+                OUTBOX.c.last_error, func.coalesce(BODIES.c.finding, literal(b"")),
+            )
+            .join_from(OUTBOX, BODIES, OUTBOX.c.key == BODIES.c.key, isouter=True)
+            .where(DEAD)
+            .order_by(OUTBOX.c.number)
+            .limit(limit)
+        )  # fmt: skip
+        if destination is not None:
+            query = query.where(OUTBOX.c.destination == destination)
+        with reading(self.engine) as connection:
+            return [DeadLetter(*row) for row in connection.execute(query)]
 
     def retry_dead(self, numbers: Iterable[int]) -> int:
         """Puts refused rows back in their old place of the queue; gives how many."""
-        with transaction(self._connection):
-            back = self._each(
-                "UPDATE outbox SET state = 'waiting', next_try = 0"
-                " WHERE number = ? AND state = 'dead' RETURNING id, revision",
-                numbers,
-            )
-        return len(back)
+        return self._dead(numbers, retry=True)
 
     def discard_dead(self, numbers: Iterable[int]) -> int:
         """Gives refused rows up for good; gives how many."""
-        with transaction(self._connection):
-            gone = self._each(
-                "DELETE FROM outbox WHERE number = ? AND state = 'dead' RETURNING id, revision",
-                numbers,
+        return self._dead(numbers, retry=False)
+
+    def _dead(self, numbers: Iterable[int], *, retry: bool) -> int:
+        counts = Counts()
+        keys = []
+        with updating(self.engine) as connection:
+            for number in numbers:
+                mine = OUTBOX.c.number == number
+                change: Any = delete(OUTBOX)
+                if retry:
+                    change = update(OUTBOX).values(state="waiting", next_try=0)
+                done = change.where(mine, DEAD).returning(OUTBOX.c.destination, OUTBOX.c.key)
+                for row in connection.execute(done):
+                    counts.add(row.destination, "dead", -1)
+                    counts.add(row.destination, "waiting", int(retry))
+                    keys.append(row.key)
+            if not retry:
+                drop_bodies(connection, keys)
+            counts.write(connection)
+        return len(keys)
+
+    def _move(
+        self,
+        connection: Connection,
+        destination: str,
+        keys: Sequence[str],
+        state: State,
+        values: dict[str, Any],
+    ) -> None:
+        counts = Counts()
+        held = func.coalesce(func.sum(text("CASE WHEN state = 'held' THEN 1 ELSE 0 END")), 0)
+        for at in range(0, len(keys), CHUNK):
+            mine = OUTBOX.c.key.in_(keys[at : at + CHUNK]) & (OUTBOX.c.destination == destination)
+            was_held, was = connection.execute(
+                select(held, func.count()).where(mine, PENDING).select_from(OUTBOX)
+            ).one()
+            attempts = OUTBOX.c.attempts + 1
+            connection.execute(
+                update(OUTBOX).where(mine, PENDING).values(attempts=attempts, **values)
             )
-            self._drop_bodies(gone)
-        return len(gone)
+            counts.add(destination, "held", -was_held)
+            counts.add(destination, "waiting", was_held - was)
+            counts.add(destination, state, was)
+        counts.write(connection)
 
-    def _each(self, statement: str, numbers: Iterable[int]) -> list[tuple[str, int]]:
-        rows = (self._connection.execute(statement, (number,)).fetchall() for number in numbers)
-        return [row for found in rows for row in found]
-
-    def _drop_bodies(self, names: Sequence[tuple[str, int]]) -> None:
-        self._connection.executemany(
-            "DELETE FROM outbox_bodies WHERE id = ?1 AND revision = ?2 AND NOT EXISTS"
-            " (SELECT 1 FROM outbox WHERE id = ?1 AND revision = ?2 AND state <> 'delivered')",
-            names,
+    def _forget_delivered(self, connection: Connection, destination: str, extra: int) -> None:
+        oldest = (
+            select(OUTBOX.c.number)
+            .where(OUTBOX.c.destination == destination, text("outbox.state = 'delivered'"))
+            .order_by(OUTBOX.c.number)
+            .limit(extra)
         )
+        gone = connection.execute(delete(OUTBOX).where(OUTBOX.c.number.in_(oldest))).rowcount
+        counts = Counts()
+        counts.add(destination, "delivered", -gone)
+        counts.write(connection)
+
+    def _note(self, destination: str, **values: Any) -> None:
+        with updating(self.engine) as connection:
+            note_destination(connection, destination, **values)
 
 
-def _pending_count(connection: sqlite3.Connection, destination: str) -> int:
-    row = connection.execute(
-        "SELECT sum(rows) FROM outbox_counts"
-        " WHERE destination = ? AND state IN ('waiting', 'held')",
-        (destination,),
-    ).fetchone()
-    return int(row[0] or 0)
+def note_destination(connection: Connection, destination: str, **values: Any) -> None:
+    """Sets columns of a destination's own row."""
+    insert_new(connection, DESTINATIONS, [{"destination": destination}])
+    if values:
+        mine = DESTINATIONS.c.destination == destination
+        connection.execute(update(DESTINATIONS).where(mine).values(**values))
+
+
+def drop_bodies(connection: Connection, keys: Sequence[str]) -> None:
+    """Forgets bodies that nobody waits for."""
+    for at in range(0, len(keys), CHUNK):
+        part = keys[at : at + CHUNK]
+        wanted = select(OUTBOX.c.number).where(
+            OUTBOX.c.key == BODIES.c.key, OUTBOX.c.state != "delivered"
+        )
+        connection.execute(delete(BODIES).where(BODIES.c.key.in_(part), ~wanted.exists()))

@@ -1,65 +1,194 @@
-"""The outbox's tables, in the same database as the findings.
+"""The tables of findings, incidents, silences and outbox, for SQLite and PostgreSQL alike.
 
-`outbox` has one row per finding revision and destination, `outbox_bodies` each revision once for as
-long as somebody waits for it. `outbox_counts` is kept by triggers, because counting a million
+Instants are epoch seconds. `outbox_counts` is kept with every change, because counting a million
 waiting rows at every look would take longer than delivering some.
 """
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    destination TEXT NOT NULL,
-    id TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting'
-        CHECK (state IN ('waiting', 'held', 'delivered', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_try REAL NOT NULL DEFAULT 0,
-    last_error TEXT NOT NULL DEFAULT '',
-    UNIQUE (id, revision, destination)
-);
-CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (destination, number)
-    WHERE state IN ('waiting', 'held');
-CREATE INDEX IF NOT EXISTS outbox_dead ON outbox (destination, number) WHERE state = 'dead';
-CREATE INDEX IF NOT EXISTS outbox_done ON outbox (destination, number) WHERE state = 'delivered';
-CREATE TABLE IF NOT EXISTS outbox_bodies (
-    id TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    json BLOB NOT NULL,
-    PRIMARY KEY (id, revision)
-);
-CREATE TABLE IF NOT EXISTS outbox_holds (
-    destination TEXT PRIMARY KEY,
-    since REAL NOT NULL,
-    reason TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS outbox_memory (
-    destination TEXT NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    UNIQUE (destination, key)
-);
-CREATE TABLE IF NOT EXISTS outbox_counts (
-    destination TEXT NOT NULL,
-    state TEXT NOT NULL,
-    rows INTEGER NOT NULL,
-    PRIMARY KEY (destination, state)
-) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS outbox_added AFTER INSERT ON outbox BEGIN
-    INSERT OR IGNORE INTO outbox_counts VALUES (NEW.destination, NEW.state, 0);
-    UPDATE outbox_counts SET rows = rows + 1
-        WHERE destination = NEW.destination AND state = NEW.state;
-END;
-CREATE TRIGGER IF NOT EXISTS outbox_moved AFTER UPDATE OF state ON outbox
-WHEN OLD.state <> NEW.state BEGIN
-    INSERT OR IGNORE INTO outbox_counts VALUES (NEW.destination, NEW.state, 0);
-    UPDATE outbox_counts SET rows = rows + (state = NEW.state) - (state = OLD.state)
-        WHERE destination = NEW.destination AND state IN (OLD.state, NEW.state);
-END;
-CREATE TRIGGER IF NOT EXISTS outbox_gone AFTER DELETE ON outbox BEGIN
-    UPDATE outbox_counts SET rows = rows - 1
-        WHERE destination = OLD.destination AND state = OLD.state;
-END;
-"""
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData()
+
+_Big = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up in SQLite
+
+
+def _counted(name: str, *rest: Any) -> Table:
+    """A table whose rows are numbered in the order they came; numbers are never used again."""
+    number = Column("number", _Big, primary_key=True, autoincrement=True)
+    return Table(name, METADATA, number, *rest, sqlite_autoincrement=True)
+
+
+def _text(name: str, **options: Any) -> Column[str]:
+    return Column(name, String, nullable=False, **options)
+
+
+def _only(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+FINDINGS = _counted(
+    "findings",
+    _text("id"),
+    Column("revision", Integer, nullable=False),
+    Column("time", Double, nullable=False),
+    _text("detector"),
+    _text("family"),
+    Column("rank", Integer, nullable=False),
+    _text("lane"),
+    _text("entity"),
+    Column("tenant", String),
+    _text("mode"),
+    Column("incident", String),
+    Column("json", LargeBinary, nullable=False),
+    UniqueConstraint("id", "revision"),
+    Index("findings_by_time", "time"),
+    Index("findings_by_entity", "lane", "entity", "time"),
+    Index("findings_by_incident", "incident"),
+)
+
+INCIDENTS = Table(
+    "incidents",
+    METADATA,
+    Column("id", String, primary_key=True),
+    _text("key"),
+    Column("latest", Boolean, nullable=False),  # of its key
+    _text("state"),
+    Column("active", Boolean, nullable=False),
+    Column("rank", Integer, nullable=False),
+    _text("family"),
+    _text("lane"),
+    _text("entity"),
+    Column("tenant", String),
+    _text("mode"),
+    Column("owner", String),
+    Column("opened", Double, nullable=False),
+    Column("changed", Double, nullable=False),
+    Column("last", Double, nullable=False),
+    Column("due", Double),  # when time alone changes it
+    Column("inhibited_by", String),
+    Column("cost_usd", Double),
+    Column("revision", Integer, nullable=False),
+    Column("change", Integer, nullable=False),  # number of its newest entry in the history
+    Column("json", LargeBinary, nullable=False),
+    Column("finding", LargeBinary, nullable=False),  # its newest
+    Index("incidents_by_key", "key", **_only("latest")),
+    Index("incidents_due", "due", **_only("due IS NOT NULL")),
+    Index("incidents_active", "lane", "entity", **_only("active")),
+    Index("incidents_of_entity", "lane", "entity", "opened"),
+    Index("incidents_inhibited", "inhibited_by", **_only("inhibited_by IS NOT NULL")),
+    Index("incidents_by_last", "last"),
+    Index("incidents_by_change", "change"),
+)
+
+HISTORY = _counted(
+    "incident_history",
+    _text("incident"),
+    Column("revision", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    _text("by"),
+    _text("change"),
+    _text("state"),
+    Column("rank", Integer, nullable=False),
+    _text("reason"),
+    Column("until", Double),
+    Index("history_of_incident", "incident", "number"),
+)
+
+SILENCES = Table(
+    "silences",
+    METADATA,
+    Column("id", String, primary_key=True),
+    _text("action"),
+    _text("owner"),
+    _text("reason"),
+    Column("created", Double, nullable=False),
+    Column("until", Double),
+    Column("ended", Double),
+    Column("json", LargeBinary, nullable=False),
+    Index("silences_by_creation", "created"),
+)
+
+POSITIONS = Table(
+    "positions",
+    METADATA,
+    Column("source", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+OUTBOX = _counted(
+    "outbox",
+    _text("destination"),
+    _text("key"),
+    _text("subject"),  # id of the finding or the incident
+    _text("about"),
+    Column("change", String),  # loudest change of an incident that was not told yet
+    Column("priority", Integer, nullable=False),
+    _text("state"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try", Double, nullable=False, server_default="0"),
+    _text("last_error", server_default=""),
+    UniqueConstraint("key", "destination"),
+    CheckConstraint("state IN ('waiting', 'held', 'delivered', 'dead')"),
+    Index(
+        "outbox_pending", "destination", "priority", "number",
+        **_only("state IN ('waiting', 'held')"),
+    ),
+    Index(
+        "outbox_incidents", "destination", "subject",
+        **_only("about = 'incident' AND state IN ('waiting', 'held')"),
+    ),
+    Index("outbox_dead", "destination", "number", **_only("state = 'dead'")),
+    Index("outbox_done", "destination", "number", **_only("state = 'delivered'")),
+)  # fmt: skip
+
+BODIES = Table(
+    "outbox_bodies",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("finding", LargeBinary, nullable=False),
+    Column("incident", LargeBinary),
+)
+
+DESTINATIONS = Table(
+    "outbox_destinations",
+    METADATA,
+    Column("destination", String, primary_key=True),
+    Column("held_since", Double),
+    Column("held_reason", String),
+    Column("lease_owner", String),
+    Column("lease_until", Double),
+    Column("overflow_finding", BigInteger),  # findings from this number on are not queued yet
+    Column("overflow_change", BigInteger),  # nor are changes of incidents from this number on
+    Column("overflow_since", Double),
+)
+
+COUNTS = Table(
+    "outbox_counts",
+    METADATA,
+    Column("destination", String, primary_key=True),
+    Column("state", String, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+)
+
+MEMORY = _counted(
+    "outbox_memory",
+    _text("destination"),
+    _text("key"),
+    _text("value"),
+    UniqueConstraint("destination", "key"),
+)

@@ -1,16 +1,21 @@
 """Joins the runner to the room that tells people: what is queued for whom, and how it goes."""
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from alerts.deliverer import Deliverer
 from alerts.destinations import Destinations
-from alerts.outbox import Outbox
+from alerts.incident import RUNNER, Action, key_of
+from alerts.store import AlertStore
 from schemas.finding import Finding
-from streams.own_findings import destination_held
+from streams.own_findings import (
+    destination_entity,
+    destination_full,
+    destination_held,
+    findings_dropped,
+)
 from streams.settings import Settings
 
 DEFAULT_DESTINATION = "findings-file"
@@ -22,6 +27,8 @@ log = logging.getLogger("tripmeter.serve")
 class Delivery:
     """The outbox and its threads.
 
+    Attributes:
+        router: who wants what, for the store.
     Raises:
         BadDestinations: the configuration of a destination cannot be used.
     """
@@ -31,25 +38,40 @@ class Delivery:
         if settings.store.findings_file:
             path = (data / settings.store.findings_file).resolve()
             table.setdefault(DEFAULT_DESTINATION, {"type": "file", "path": path})
-        self._destinations = Destinations(table, settings.base)
+        self.router = Destinations(table, settings.base)
         self._deliverer: Deliverer | None = None
 
-    @staticmethod
-    def create_tables(connection: sqlite3.Connection) -> None:
-        """The outbox's tables, in the database of the findings."""
-        Outbox.create_tables(connection)
-
-    def enqueue(self, connection: sqlite3.Connection, findings: Sequence[Finding]) -> None:
-        """Queues findings inside the caller's transaction."""
-        self._destinations.enqueue(connection, findings)
-
-    def start(self, database: Path, record: Callable[[Sequence[Finding]], object]) -> None:
+    def start(self, alerts: AlertStore, record: Callable[[Sequence[Finding]], object]) -> None:
         """Begins to deliver; a destination that only a person can mend becomes a finding."""
 
         def fault(name: str, reason: str) -> None:
             record([destination_held(name, reason, datetime.now(UTC))])
 
-        self._deliverer = Deliverer(database, self._destinations.open(database), on_fault=fault)
+        def recovered(name: str) -> None:
+            key = key_of("health", destination_entity(name))
+            at = datetime.now(UTC)
+            action = Action(verb="resolve", by=RUNNER, at=at, reason="it takes findings again")
+            alerts.settle(key, action)
+            self.wake()
+
+        def chores() -> None:
+            changed = alerts.tick()
+            for trouble in alerts.troubles():
+                now = datetime.now(UTC)
+                if trouble.destination is not None:
+                    record([destination_full(trouble.destination, now)])
+                else:
+                    record([findings_dropped(trouble.lost, now)])
+            if changed:
+                self.wake()
+
+        self._deliverer = Deliverer(
+            alerts.engine,
+            self.router.open(alerts.engine),
+            on_fault=fault,
+            on_recovered=recovered,
+            chores=chores,
+        )
         self._deliverer.start()
 
     def wake(self) -> None:

@@ -79,16 +79,55 @@ def destination_held(name: str, reason: str, observed: datetime) -> Finding:
     return _health(
         "destination-held",
         "A destination takes no findings",
-        Entity(lane="service", id=f"destination:{name}"),
+        destination_entity(name),
         (int(observed.timestamp()) // HOUR_S,),
         observed,
-        Severity.MEDIUM,
+        Severity.HIGH,
         f"Findings wait for {label(name)}: {label(reason)}",
         {"destination": name, "reason": reason},
         (
             "Correct what the reason names: token, address, index, channel or certificate.",
             "Nothing is lost: what waits is sent as soon as the destination takes it.",
         ),
+    )
+
+
+def destination_entity(name: str) -> Entity:
+    """What findings about a destination are about."""
+    return Entity(lane="service", id=f"destination:{name}")
+
+
+def destination_full(name: str, observed: datetime) -> Finding:
+    """So many findings wait for a destination that further ones are not queued one by one."""
+    return _health(
+        "destination-full",
+        "Too much waits for a destination",
+        destination_entity(name),
+        (int(observed.timestamp()) // HOUR_S,),
+        observed,
+        Severity.HIGH,
+        f"The queue of {label(name)} is full; new findings are kept in the store and queued"
+        " when there is room. Others are told as before.",
+        {"destination": name},
+        (
+            "See `tripmeter outbox` for what it says, and mend it or remove it.",
+            "Do so before the store lets old findings go (`store.max_findings`).",
+        ),
+    )
+
+
+def findings_dropped(lost: int, observed: datetime) -> Finding:
+    """The store let findings go before a full destination could be told of them."""
+    return _health(
+        "findings-dropped",
+        "Old findings went before a destination was told",
+        Entity(lane="service", id="store"),
+        (int(observed.timestamp()),),
+        observed,
+        Severity.HIGH,
+        f"{lost} findings reached `store.max_findings` while a destination had no room for them.",
+        {"lost": lost},
+        ("Mend the destination, or raise `store.max_findings`.",),
     )
 
 

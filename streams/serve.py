@@ -102,8 +102,9 @@ def _serve(
     delivery = Delivery(data, settings)
     store = Store(
         data,
-        tables=delivery.create_tables,
-        enqueue=delivery.enqueue,
+        url=settings.store.url(),
+        router=delivery.router,
+        policy=settings.incidents.policy(),
         keep=Keep(
             rollups_s=settings.store.rollups_keep_days * DAY_S,
             rollups=settings.store.max_rollups,
@@ -160,7 +161,7 @@ def _serve(
     server = Server(ingest.app())
     server.until_signal()
     judge.start()
-    delivery.start(store.path, judge.record)
+    delivery.start(store.alerts, judge.record)
     log.info("listening on %s", address(listener))
     server.run(sockets=[listener])
     log.info("stopping: %d events left to judge", judge.lag())

@@ -1,13 +1,18 @@
 """The configuration file: every setting, its unit and its default, as pydantic models."""
 
 import ipaddress
+import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from streams.kafka.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from alerts.incident import Policy
 
 MIB = 2**20
 GIB = 2**30
@@ -101,6 +106,49 @@ class StoreSettings(_Table):
         default="findings.ocsf.ndjson",
         description='OCSF file in the data directory; "" turns it off',
     )
+    database_env: str = Field(
+        default="", description="variable with the URL of a PostgreSQL database, for several hosts"
+    )
+
+    def url(self) -> str | None:
+        """The database's URL; None for the file in the data directory.
+
+        Raises:
+            ValueError: the variable is not set.
+        """
+        if not self.database_env:
+            return None
+        if not (url := os.environ.get(self.database_env)):
+            raise ValueError(f"the variable {self.database_env} is not set")
+        return url
+
+
+class IncidentSettings(_Table):
+    """How long incidents, acknowledgements and snoozes last."""
+
+    quiet_hours: Annotated[float, Gt(0)] = Field(
+        default=6, description="an open incident without a new finding for so long resolves itself"
+    )
+    ack_hours: Annotated[float, Gt(0)] = Field(
+        default=24, description="an acknowledgement without an end of its own expires after this"
+    )
+    snooze_hours: Annotated[float, Gt(0)] = Field(
+        default=4, description="a snooze without an end of its own ends after this"
+    )
+    reopen_days: Annotated[float, Gt(0)] = Field(
+        default=7, description="a recurrence within this reopens the incident, later it is new"
+    )
+
+    def policy(self) -> "Policy":
+        """As the incidents want it."""
+        from alerts.incident import Policy
+
+        return Policy(
+            quiet=timedelta(hours=self.quiet_hours),
+            ack=timedelta(hours=self.ack_hours),
+            snooze=timedelta(hours=self.snooze_hours),
+            reopen=timedelta(days=self.reopen_days),
+        )
 
 
 class QuarantineSettings(_Table):
@@ -169,6 +217,7 @@ class Settings(_Table):
     server: ServerSettings = Field(default_factory=ServerSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    incidents: IncidentSettings = Field(default_factory=IncidentSettings)
     quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

@@ -1,12 +1,10 @@
-"""What `serve` knows, in one SQLite file: findings, outbox, snapshots, rollups, heartbeats.
+"""What `serve` knows, in one database: findings, incidents, outbox, snapshots, rollups, heartbeats.
 
 One transaction holds everything one batch produced, so that a crash leaves either all of it or
 nothing; judging again from the last snapshot gives the same `(id, revision)` and changes nothing.
 """
 
 import json
-import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,48 +15,61 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    tuple_,
+)
 
-from alerts.database import transaction
+from alerts.base import Router
+from alerts.incident import Policy
+from alerts.store import AlertStore, Kept
+from alerts.store_engine import open_store, reading, replace, writing
+from alerts.store_query import Query
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
-from streams.disk import open_durable, open_readonly
 
 STORE_FILE = "tripmeter.db"
 MAX_SNAPSHOTS = 3  # the newest; an older one serves when the newest does not load
 MAX_ANCHORS = 14  # sparse older snapshots from which `explain` replays
 MAX_HEARTBEAT_SOURCES = 1000
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS findings (
-    id TEXT NOT NULL,
-    revision INTEGER NOT NULL,
-    time REAL NOT NULL,
-    detector TEXT NOT NULL,
-    rank INTEGER NOT NULL,
-    json BLOB NOT NULL,
-    PRIMARY KEY (id, revision)
-);
-CREATE INDEX IF NOT EXISTS findings_by_time ON findings (time);
-CREATE TABLE IF NOT EXISTS snapshots (
-    position INTEGER PRIMARY KEY,
-    made REAL NOT NULL,
-    anchor INTEGER NOT NULL,
-    data BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS rollups (
-    lane TEXT NOT NULL,
-    entity TEXT NOT NULL,
-    start REAL NOT NULL,
-    json BLOB NOT NULL,
-    PRIMARY KEY (lane, entity, start)
-);
-CREATE INDEX IF NOT EXISTS rollups_by_time ON rollups (start);
-CREATE TABLE IF NOT EXISTS heartbeats (source TEXT PRIMARY KEY, time REAL, json BLOB NOT NULL);
-"""
-
-log = logging.getLogger("tripmeter.store")
-
-Enqueue = Callable[[sqlite3.Connection, Sequence[Finding]], None]
+METADATA = MetaData()
+SNAPSHOTS = Table(
+    "snapshots",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("made", Double, nullable=False),
+    Column("anchor", Boolean, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+ROLLUPS = Table(
+    "rollups",
+    METADATA,
+    Column("lane", String, primary_key=True),
+    Column("entity", String, primary_key=True),
+    Column("start", Double, primary_key=True),
+    Column("json", LargeBinary, nullable=False),
+    Index("rollups_by_time", "start"),
+)
+HEARTBEATS = Table(
+    "heartbeats",
+    METADATA,
+    Column("source", String, primary_key=True),
+    Column("time", Double),
+    Column("json", LargeBinary, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +95,26 @@ class Store:
 
     Args:
         folder: holds `tripmeter.db`.
-        tables: makes further tables in the same file (the outbox's).
-        enqueue: queues new findings for delivery, inside the same transaction.
+        url: of a PostgreSQL database to use instead.
+        router, policy: who is told of what, and how long incidents last.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        tables: Callable[[sqlite3.Connection], None] | None = None,
-        enqueue: Enqueue | None = None,
+        url: str | None = None,
+        router: Router | None = None,
+        policy: Policy | None = None,
         keep: Keep | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.path = folder / STORE_FILE
-        self._connection = open_durable(self.path, _TABLES)
-        if tables is not None:
-            tables(self._connection)
-        self._enqueue = enqueue
+        self.engine = open_store(url or folder / STORE_FILE)
+        with writing(self.engine) as connection:
+            METADATA.create_all(connection)
         self._keep = keep or Keep()
+        kept = Kept(findings=self._keep.findings)
+        self.alerts = AlertStore(self.engine, router, policy, kept=kept)
         self._wall = wall
         self._lock = threading.Lock()
 
@@ -116,172 +128,128 @@ class Store:
         """Stores all of it or nothing, and gives the findings that are new.
 
         Raises:
-            sqlite3.Error: nothing was stored; the same call may be repeated.
+            sqlite3.Error, StoreDown: nothing was stored; the same call may be repeated.
         """
         if not (findings or rollups or heartbeats or snapshot):
             return []
-        with self._lock, transaction(self._connection):
-            new = [finding for finding in findings if self._insert(finding)]
-            if new and self._enqueue is not None:
-                self._enqueue(self._connection, new)
-            self._rollups(rollups)
-            self._heartbeats(heartbeats)
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        with self._lock, writing(self.engine) as connection:
+            new = self.alerts.record_in(connection, findings, now)
+            self._rollups(connection, rollups)
+            _heartbeats(connection, heartbeats)
             if snapshot is not None:
-                self._cap()
-                self._snapshot(snapshot)
+                self._cap(connection)
+                self._snapshot(connection, snapshot)
         return new
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Those kept, newest first, loaded one by one."""
-        return _snapshots(self._connection, 2**62)
+        return Findings.of(self).snapshots_until(2**62)
 
     def drop_snapshots(self) -> None:
         """Forgets them all (the journal will be judged again from its beginning)."""
-        with self._lock, transaction(self._connection):
-            self._connection.execute("DELETE FROM snapshots")
+        with self._lock, writing(self.engine) as connection:
+            connection.execute(delete(SNAPSHOTS))
 
     def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._connection.close()
+        """Closes idle connections."""
+        self.engine.dispose()
 
-    def _insert(self, finding: Finding) -> bool:
-        cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO findings VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                finding.id,
-                finding.revision,
-                finding.time.timestamp(),
-                finding.detector,
-                finding.severity.rank,
-                finding.to_json(),
-            ),
-        )
-        return cursor.rowcount == 1
-
-    def _rollups(self, rollups: Sequence[Rollup]) -> None:
+    def _rollups(self, connection: Connection, rollups: Sequence[Rollup]) -> None:
         if not rollups:
             return
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?)",
-            [
-                (r.entity.lane, r.entity.id, r.start.timestamp(), r.model_dump_json().encode())
-                for r in rollups
-            ],
+        rows = {
+            (r.entity.lane, r.entity.id, r.start.timestamp()): r.model_dump_json().encode()
+            for r in rollups
+        }
+        columns = ("lane", "entity", "start")
+        replace(
+            connection,
+            ROLLUPS,
+            [dict(zip(columns, name, strict=True)) | {"json": j} for name, j in rows.items()],
         )
         newest = max(rollup.start.timestamp() for rollup in rollups)
-        self._connection.execute(
-            "DELETE FROM rollups WHERE start < ?", (newest - self._keep.rollups_s,)
+        connection.execute(delete(ROLLUPS).where(ROLLUPS.c.start < newest - self._keep.rollups_s))
+
+    def _cap(self, connection: Connection) -> None:
+        extra = (connection.execute(select(func.count()).select_from(ROLLUPS)).scalar() or 0) - (
+            self._keep.rollups
         )
+        if extra > 0:
+            name = tuple_(ROLLUPS.c.lane, ROLLUPS.c.entity, ROLLUPS.c.start)
+            oldest = select(*ROLLUPS.primary_key.columns).order_by(ROLLUPS.c.start).limit(extra)
+            connection.execute(delete(ROLLUPS).where(name.in_(oldest)))
+        self.alerts.trim_in(connection)
 
-    def _cap(self) -> None:
-        for table, column, limit in (
-            ("rollups", "start", self._keep.rollups),
-            ("findings", "time", self._keep.findings),
-        ):
-            count = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
-            if count > limit:
-                self._connection.execute(
-                    f"DELETE FROM {table} WHERE rowid IN"  # noqa: S608
-                    f" (SELECT rowid FROM {table} ORDER BY {column} LIMIT ?)",
-                    (count - limit,),
-                )
-                log.warning("%d old %s were dropped to keep %d", count - limit, table, limit)
-
-    def _heartbeats(self, heartbeats: Sequence[Heartbeat]) -> None:
-        for beat in heartbeats:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO heartbeats VALUES (?, ?, ?)",
-                (beat.source, beat.time.timestamp(), beat.model_dump_json().encode()),
-            )
-        if heartbeats:
-            self._connection.execute(
-                "DELETE FROM heartbeats WHERE source NOT IN"
-                " (SELECT source FROM heartbeats ORDER BY time DESC LIMIT ?)",
-                (MAX_HEARTBEAT_SOURCES,),
-            )
-
-    def _snapshot(self, snapshot: Snapshot) -> None:
+    def _snapshot(self, connection: Connection, snapshot: Snapshot) -> None:
         now = self._wall()
-        last = self._connection.execute("SELECT max(made) FROM snapshots WHERE anchor").fetchone()
-        anchor = last[0] is None or now - last[0] >= self._keep.anchor_every_s
-        self._connection.execute(
-            "INSERT OR REPLACE INTO snapshots VALUES (?, ?,"
-            " max(?, coalesce((SELECT anchor FROM snapshots WHERE position = ?), 0)), ?)",
-            (
-                snapshot.position,
-                now,
-                anchor,
-                snapshot.position,
-                zstandard.ZstdCompressor(write_checksum=True).compress(snapshot.data),
-            ),
-        )
-        for which, limit in ((0, MAX_SNAPSHOTS), (1, MAX_ANCHORS)):
-            self._connection.execute(
-                "DELETE FROM snapshots WHERE anchor = ? AND position NOT IN (SELECT position"
-                " FROM snapshots WHERE anchor = ? ORDER BY position DESC LIMIT ?)",
-                (which, which, limit),
-            )
+        c = SNAPSHOTS.c
+        last = connection.execute(select(func.max(c.made)).where(c.anchor)).scalar()
+        was = connection.execute(select(c.anchor).where(c.position == snapshot.position)).scalar()
+        data = zstandard.ZstdCompressor(write_checksum=True).compress(snapshot.data)
+        anchor = bool(was) or last is None or now - last >= self._keep.anchor_every_s
+        row = {"position": snapshot.position, "made": now, "anchor": anchor, "data": data}
+        replace(connection, SNAPSHOTS, [row])
+        for which, limit in ((False, MAX_SNAPSHOTS), (True, MAX_ANCHORS)):
+            kind = c.anchor.is_(which)
+            newest = select(c.position).where(kind).order_by(c.position.desc()).limit(limit)
+            connection.execute(delete(SNAPSHOTS).where(kind, c.position.not_in(newest)))
 
 
-class Findings:
+def _heartbeats(connection: Connection, heartbeats: Sequence[Heartbeat]) -> None:
+    if not heartbeats:
+        return
+    rows = {
+        beat.source: {
+            "source": beat.source,
+            "time": beat.time.timestamp(),
+            "json": beat.model_dump_json().encode(),
+        }
+        for beat in heartbeats
+    }
+    replace(connection, HEARTBEATS, list(rows.values()))
+    c = HEARTBEATS.c
+    newest = select(c.source).order_by(c.time.desc()).limit(MAX_HEARTBEAT_SOURCES)
+    connection.execute(delete(HEARTBEATS).where(c.source.not_in(newest)))
+
+
+class Findings(Query):
     """Reads a store that may be in use by another process.
 
     Raises:
         FileNotFoundError: there is no store in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._connection = open_readonly(folder / STORE_FILE)
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        if url is None and not (folder / STORE_FILE).exists():
+            raise FileNotFoundError(folder / STORE_FILE)
+        super().__init__(url or folder / STORE_FILE)
 
-    def select(
-        self,
-        *,
-        rank: int = 1,
-        detector: str | None = None,
-        since: datetime | None = None,
-        limit: int = 100,
-    ) -> list[dict[str, Any]]:
-        """The newest findings, each in its last revision, newest first."""
-        rows = self._connection.execute(
-            "SELECT json FROM findings AS f WHERE rank >= ? AND detector = coalesce(?, detector)"
-            " AND time >= ? AND revision ="
-            " (SELECT max(revision) FROM findings WHERE id = f.id) ORDER BY time DESC, id LIMIT ?",
-            (rank, detector, since.timestamp() if since else -1e18, limit),
-        )
-        return [json.loads(row[0]) for row in rows]
-
-    def revisions(self, id: str) -> list[dict[str, Any]]:
-        """All revisions of one finding by its id or an unambiguous beginning of it."""
-        ids = self._connection.execute(
-            "SELECT DISTINCT id FROM findings WHERE substr(id, 1, ?) = ? LIMIT 2", (len(id), id)
-        ).fetchall()
-        if len(ids) != 1:
-            return []
-        rows = self._connection.execute(
-            "SELECT json FROM findings WHERE id = ? ORDER BY revision", ids[0]
-        )
-        return [json.loads(row[0]) for row in rows]
+    @classmethod
+    def of(cls, store: Store) -> "Findings":
+        """Reads what a store writes."""
+        made = cls.__new__(cls)
+        Query.__init__(made, store.engine)
+        return made
 
     def snapshots_until(self, position: int) -> Iterator[Snapshot]:
         """Snapshots made at or before a position, newest first."""
-        return _snapshots(self._connection, position)
+        c = SNAPSHOTS.c
+        with reading(self.engine) as connection:
+            query = select(c.position).where(c.position <= position).order_by(c.position.desc())
+            positions = list(connection.execute(query).scalars())
+        for at in positions:
+            with reading(self.engine) as connection:
+                data = connection.execute(select(c.data).where(c.position == at)).scalar()
+            with suppress(zstandard.ZstdError):  # damaged: the next older one serves
+                if data is not None:
+                    yield Snapshot(at, zstandard.ZstdDecompressor().decompress(data))
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._connection.close()
-
-
-def _snapshots(connection: sqlite3.Connection, until: int) -> Iterator[Snapshot]:
-    positions = connection.execute(
-        "SELECT position FROM snapshots WHERE position <= ? ORDER BY position DESC", (until,)
-    ).fetchall()
-    for (position,) in positions:
-        row = connection.execute(
-            "SELECT data FROM snapshots WHERE position = ?", (position,)
-        ).fetchone()
-        with suppress(zstandard.ZstdError):  # damaged: the next older one serves
-            yield Snapshot(position, zstandard.ZstdDecompressor().decompress(row[0]))
+    def heartbeats(self) -> list[dict[str, Any]]:
+        """The last sign of life of every source, newest first."""
+        query = select(HEARTBEATS.c.json).order_by(HEARTBEATS.c.time.desc())
+        with reading(self.engine) as connection:
+            return [json.loads(body) for body in connection.execute(query).scalars()]
 
 
 def parse_since(text: str, now: datetime) -> datetime:

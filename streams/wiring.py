@@ -98,4 +98,11 @@ def token_problems(settings: Settings) -> list[Problem]:
     return configured(settings)[1]
 
 
-EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations)
+def _database(settings: Settings) -> Iterable[Problem]:
+    try:
+        settings.store.url()
+    except ValueError as error:
+        yield Problem(("store", "database_env"), str(error), "set it, or remove the setting")
+
+
+EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations, _database)

@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import sqlite3
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +19,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from sqlalchemy import Engine, text
 
 from alerts.base import Delivery
-from alerts.database import connect
-from alerts.outbox import Outbox
+from alerts.incident import Incident
+from alerts.outbox_queue import MAX_WAITING, Queue
+from alerts.store_engine import open_store, writing
 from schemas.finding import Entity, Finding, Lane, Provenance, Severity, Technique
 
 GOLDENS = Path(__file__).parent / "goldens/alerts"
@@ -184,12 +185,42 @@ def deliveries(*findings: Finding) -> list[Delivery]:
     return [Delivery(f"{each.id}#{each.revision}", each) for each in findings]
 
 
-def new_database(folder: Path) -> tuple[Path, sqlite3.Connection]:
-    """A file with the outbox's tables, and a connection to it."""
+def new_database(folder: Path) -> tuple[Path, Engine]:
+    """A store, and its engine."""
     path = folder / "tripmeter.db"
-    connection = connect(path)
-    Outbox.create_tables(connection)
-    return path, connection
+    return path, open_store(path)
+
+
+@dataclass
+class Everyone:
+    """A router that sends every finding, or every incident, to the same destinations."""
+
+    findings: tuple[str, ...] = ("siem",)
+    incidents: tuple[str, ...] = ()
+
+    def of_finding(self, finding: Finding) -> tuple[str, ...]:
+        return self.findings
+
+    def of_incident(self, incident: Incident) -> tuple[str, ...]:
+        return self.incidents
+
+
+def queue(
+    engine: Engine, *findings: Finding, to: tuple[str, ...] = ("siem",), limit: int = MAX_WAITING
+) -> list[str]:
+    """Queues findings; gives the destinations that have no room any more."""
+    with writing(engine) as connection:
+        queue = Queue(connection, Everyone(to), 1000.0, limit)
+        queue.findings(list(enumerate(findings, 1)))
+        queue.finish()
+    return queue.full
+
+
+def sql(engine: Engine, statement: str) -> list[Any]:
+    """Whatever a statement gives."""
+    with writing(engine) as connection:
+        result = connection.execute(text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
@@ -269,6 +300,8 @@ class Receiver:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            do_GET = do_HEAD = do_POST  # noqa: N815  (names of the standard library)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from alerts.base import Delivery, Rejected
 from alerts.courier import Courier
-from alerts.database import transaction
 from alerts.outbox import Outbox
 from alerts.retry import Retry
-from tests.alerts_fakes import Clock, FakeSink, finding, new_database
+from tests.alerts_fakes import Clock, FakeSink, finding, new_database, queue, sql
 
 Behave = Callable[[Sequence[Delivery]], None]
 
@@ -17,8 +16,8 @@ class Post:
     """An outbox, a courier, and what it told the operator."""
 
     def __init__(self, folder: Path, *, max_dead: int = 100, jitter: float = 1.0) -> None:
-        self.connection = new_database(folder)[1]
-        self.outbox = Outbox(self.connection)
+        self.engine = new_database(folder)[1]
+        self.outbox = Outbox(self.engine)
         self.sink = FakeSink()
         self.clock = Clock()
         self.told: list[str] = []
@@ -41,15 +40,13 @@ class Post:
         )
 
     def queue(self, *ids: str, revision: int = 1) -> None:
-        with transaction(self.connection):
-            Outbox.enqueue(self.connection, [finding(id, revision) for id in ids], ["siem"])
+        queue(self.engine, *(finding(id, revision) for id in ids))
 
     def step(self) -> float | None:
         return self.courier.step(self.outbox)
 
     def states(self) -> dict[str, str]:
-        rows = self.connection.execute("SELECT key, state FROM outbox ORDER BY number")
-        return dict(rows.fetchall())
+        return dict(sql(self.engine, "SELECT key, state FROM outbox ORDER BY number"))
 
 
 def failing(error: Exception) -> Behave:

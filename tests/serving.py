@@ -138,11 +138,13 @@ class Serve:
         """Everything found, as stored."""
         return self._rows("SELECT id, revision, json FROM findings ORDER BY id, revision")
 
-    def outbox(self) -> list[tuple[str, int, str, str]]:
+    def outbox(self) -> list[tuple[str, str, str]]:
         """What was queued for whom, and what became of it."""
-        return self._rows(
-            "SELECT id, revision, destination, state FROM outbox ORDER BY id, revision, destination"
-        )
+        return self._rows("SELECT key, destination, state FROM outbox ORDER BY key, destination")
+
+    def incidents(self) -> list[tuple[str, int, str]]:
+        """What the findings became."""
+        return self._rows("SELECT id, revision, state FROM incidents ORDER BY id")
 
     def _rows(self, query: str) -> list[Any]:
         connection = sqlite3.connect(self.data / "tripmeter.db")

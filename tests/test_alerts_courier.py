@@ -8,6 +8,7 @@ import pytest
 
 from alerts.base import Delivery, Rejected, RetryLater
 from alerts.outbox import Outbox
+from tests.alerts_fakes import sql
 from tests.alerts_post import Post, failing, refusing
 
 
@@ -145,7 +146,7 @@ def test_a_pause_in_the_middle_of_a_search_loses_and_repeats_nothing(post: Post)
 
 def test_a_row_that_cannot_be_read_back_is_a_dead_letter(post: Post) -> None:
     post.queue(*"abc")
-    post.connection.execute("UPDATE outbox_bodies SET json = x'7b' WHERE id = 'b'")
+    sql(post.engine, "UPDATE outbox_bodies SET finding = x'7b' WHERE key = 'b#1'")
     post.step()
     assert {"a#1": "delivered", "b#1": "dead", "c#1": "delivered"} == post.states()
 
@@ -203,7 +204,7 @@ def test_a_delivery_that_cannot_be_noted_is_noted_later_not_sent_again(
 
 
 def test_an_outbox_that_cannot_be_read_is_looked_at_again(post: Post) -> None:
-    post.connection.execute("ALTER TABLE outbox_holds RENAME TO away")
+    sql(post.engine, "ALTER TABLE outbox_bodies RENAME TO away")
     broken = post.step()
-    post.connection.execute("ALTER TABLE away RENAME TO outbox_holds")
+    sql(post.engine, "ALTER TABLE away RENAME TO outbox_bodies")
     assert (1.0, None) == (broken, post.step())

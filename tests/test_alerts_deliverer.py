@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from alerts.base import Delivery, RetryLater
-from alerts.database import connect, transaction
 from alerts.deliverer import Deliverer, Status, status
-from alerts.outbox import Outbox
+from alerts.store_engine import open_store
 from tests.alerts_fakes import FakeSink, finding, new_database
+from tests.alerts_fakes import queue as fill
 
 CRASH = """
 import os, sys
@@ -38,10 +38,7 @@ print(deliverer.stop(5))
 
 
 def queue(database: Path, *ids: str, to: tuple[str, ...] = ("siem",)) -> None:
-    connection = connect(database)
-    with transaction(connection):
-        Outbox.enqueue(connection, [finding(id) for id in ids], to)
-    connection.close()
+    fill(open_store(database), *(finding(id) for id in ids), to=to)
 
 
 def soon(true: Callable[[], bool]) -> bool:

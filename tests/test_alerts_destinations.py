@@ -1,7 +1,6 @@
 """The configuration of destinations."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 import pytest
 
 from alerts.base import RetryLater
-from alerts.database import transaction
 from alerts.destinations import BadDestinations, Destinations
 from alerts.file import FileSink
-from alerts.outbox import Outbox
 from alerts.secret import Secret
 from alerts.slack import SlackSink
 from alerts.splunk_hec import SplunkHecSink
@@ -153,18 +150,8 @@ def test_findings_go_to_whoever_wants_them() -> None:
     loud, low = finding(severity=Severity.CRITICAL), finding(severity=Severity.LOW)
     trial = finding(mode="monitor")
     assert [("f", "siem", "soc"), ("f", "soc"), ("f", "siem")] == [
-        destinations.wanted_by(each) for each in (loud, low, trial)
+        destinations.of_finding(each) for each in (loud, low, trial)
     ]
-
-
-def test_findings_are_queued_for_whoever_wants_them(tmp_path: Path) -> None:
-    connection: sqlite3.Connection = new_database(tmp_path)[1]
-    with transaction(connection):
-        Destinations({"f": FILE, "soc": SLACK}).enqueue(
-            connection, [finding("a"), finding("b", mode="monitor")]
-        )
-    counts = Outbox(connection).counts()
-    assert (2, 1) == (counts["f"]["waiting"], counts["soc"]["waiting"])
 
 
 def test_reading_the_configuration_needs_no_client_library() -> None:

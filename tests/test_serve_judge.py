@@ -18,6 +18,7 @@ from streams.journal import Journal
 from streams.judging import Cadence, Judge
 from streams.quarantine import Quarantine
 from streams.store import Findings, Keep, Snapshot, Store, parse_since
+from tests.alerts_fakes import sql
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -155,12 +156,12 @@ def test_a_full_disk_stops_judging_until_there_is_room(
 ) -> None:
     monkeypatch.setattr(judging, "RETRY_S", 0.02)
     site = Site(tmp_path)
-    pages = site.store._connection.execute("PRAGMA page_count").fetchone()[0]
-    site.store._connection.execute(f"PRAGMA max_page_count={pages}")
+    [(pages,)] = sql(site.store.engine, "PRAGMA page_count")
+    sql(site.store.engine, f"PRAGMA max_page_count={pages}")
     site.journal.append("a", numbers(0, 1000))
     site.judge.start()
     until(lambda: site.judge.blocked is not None)
-    site.store._connection.execute("PRAGMA max_page_count=1000000")
+    sql(site.store.engine, "PRAGMA max_page_count=1000000")
     until(lambda: site.judge.blocked is None and site.judge.lag() == 0)
     site.judge.stop()
     assert 100 == len(found(tmp_path))
@@ -245,7 +246,7 @@ def test_a_damaged_snapshot_gives_way_to_an_older_one(tmp_path: Path) -> None:
         site.journal.append("a", numbers(start, start + 10))
         site.judge._step()
     newest = next(site.store.snapshots())
-    with sqlite3.connect(site.store.path) as other:
+    with sqlite3.connect(tmp_path / "tripmeter.db") as other:
         other.execute("UPDATE snapshots SET data = x'00' WHERE position = ?", (newest.position,))
     other.close()
     assert newest.position > next(site.store.snapshots()).position

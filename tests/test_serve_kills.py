@@ -109,6 +109,7 @@ def compare(tmp_path: Path, lines: list[bytes], kills: int) -> None:
         killed.close()
     assert len(conclusions(calm)) >= 8
     assert conclusions(calm) == conclusions(killed), f"seed {SEED}, {repeated} repeated"
+    assert calm.incidents() == killed.incidents()
     assert calm.outbox() == killed.outbox()
     assert {"delivered"} == {state for *_, state in killed.outbox()}
     assert delivered(calm) == delivered(killed)

@@ -1,0 +1,57 @@
+"""What goes when a store has grown: the oldest findings, and what was closed longest ago."""
+
+import logging
+
+from sqlalchemy import Connection, Table, delete, func, select
+
+from alerts.tables import DESTINATIONS, FINDINGS, HISTORY, INCIDENTS, SILENCES
+
+STEP = 10_000  # rows that go in one transaction at most
+
+log = logging.getLogger("tripmeter.alerts")
+
+
+def trim(connection: Connection, *, findings: int, incidents: int, silences: int) -> int:
+    """Keeps so many; gives how many findings went that some destination was never told of.
+
+    Active incidents always stay, and so do silences that are in force.
+    """
+    lost = _findings(connection, findings)
+    c = INCIDENTS.c
+    if (extra := _extra(connection, INCIDENTS, incidents)) > 0:
+        closed = select(c.id).where(~c.active).order_by(c.changed).limit(extra)
+        ids = list(connection.execute(closed).scalars())
+        for at in range(0, len(ids), 500):
+            part = ids[at : at + 500]
+            connection.execute(delete(HISTORY).where(HISTORY.c.incident.in_(part)))
+            connection.execute(delete(INCIDENTS).where(c.id.in_(part)))
+        log.warning("%d old incidents were dropped to keep %d", len(ids), incidents)
+    if (extra := _extra(connection, SILENCES, silences)) > 0:
+        s = SILENCES.c
+        over = select(s.id).where(s.ended.is_not(None)).order_by(s.ended).limit(extra)
+        connection.execute(delete(SILENCES).where(s.id.in_(over)))
+    return lost
+
+
+def _findings(connection: Connection, keep: int) -> int:
+    extra = _extra(connection, FINDINGS, keep)
+    if extra <= 0:
+        return 0
+    number = FINDINGS.c.number
+    last = connection.execute(
+        select(number).order_by(number).offset(extra - 1).limit(1)
+    ).scalar_one()
+    first = connection.execute(select(func.min(DESTINATIONS.c.overflow_finding))).scalar()
+    lost = 0
+    if first is not None and first <= last:
+        untold = select(func.count()).where(number >= first, number <= last)
+        lost = int(connection.execute(untold).scalar() or 0)
+        log.error("%d findings were dropped before a full destination was told of them", lost)
+    connection.execute(delete(FINDINGS).where(number <= last))
+    log.warning("%d old findings were dropped to keep %d", extra, keep)
+    return lost
+
+
+def _extra(connection: Connection, table: Table, keep: int) -> int:
+    count = connection.execute(select(func.count()).select_from(table)).scalar() or 0
+    return min(STEP, int(count) - keep)
