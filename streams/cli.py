@@ -21,6 +21,7 @@ COMMANDS = {
     "detectors": "what can be detected, and what a source covers",
     "topics": "Kafka: create the topics, or say what differs from what is needed",
     "ingest": "Kafka: take events in and put them on their topic",
+    "deliver": "Kafka: carry findings from their topic to whoever is to be told",
     "lag": "Kafka: how many records workers have yet to judge",
     "dlq": "rejected originals: list, show their structure, retry",
     "init": "write a configuration file with every default explained",

@@ -17,9 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Until SIGTERM; 78 with another pepper, 69 without a broker, 70 when it cannot go on."""
-    from streams.kafka.ingest import ingest
-
     log_to_stderr()
     listen = {"server": {"listen": arguments.listen}} if arguments.listen else {}
     settings = configured(arguments, listen)
-    return answered(lambda: ingest(arguments.data, settings))
+
+    def work() -> int:
+        from streams.kafka.ingest import ingest
+
+        return ingest(arguments.data, settings)
+
+    return answered(work)

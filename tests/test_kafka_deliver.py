@@ -1,0 +1,177 @@
+"""`tripmeter deliver`: one reads, the others stand by; no finding is passed over."""
+
+import json
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+from schemas.finding import Finding
+from streams.kafka import clients
+from streams.kafka.deliver import Reader, sort
+from streams.kafka.lag import measure
+from streams.kafka.records import finding_key, shard_of
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import INTERNAL_PARTITIONS, Names
+from streams.own_findings import tenant_mismatch
+from streams.quarantine import Quarantine
+from tests.kafka_broker import until
+from tests.kafka_process import Process, config, provision
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+def _findings(count: int, start: int = 0) -> list[Finding]:
+    return [tenant_mismatch("gateway", f"t{n}", NOW) for n in range(start, start + count)]
+
+
+def _publish(kafka: KafkaSettings, findings: Sequence[Finding], *more: bytes) -> None:
+    producer = clients.producer(kafka, client="test")
+    topic = Names(kafka.prefix).findings
+    for finding in findings:
+        key = finding_key(finding)
+        partition = shard_of(key.decode(), INTERNAL_PARTITIONS)
+        producer.send(topic, finding.to_json(), key=key, partition=partition)
+    for value in more:
+        producer.send(topic, value)
+    producer.close()
+
+
+def _told(data: Path) -> set[str]:
+    """Ids of findings in the file that is written by default."""
+    file = data / "findings.ocsf.ndjson"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {json.loads(line)["finding_info"]["uid"] for line in lines}
+
+
+class DeliverProcess(Process):
+    """`tripmeter deliver` with a data directory of its own."""
+
+    def __init__(self, data: Path, file: Path) -> None:
+        self.data = data
+        command = ["deliver", "--data", str(data), "--config", str(file)]
+        super().__init__(command, r"monitoring on (http://\S+)")
+
+
+class Part(NamedTuple):
+    topic: str
+    partition: int
+
+
+def _member(name: str, holds: bool) -> Any:
+    data = b"holder" if holds else b""
+    metadata = SimpleNamespace(topics=["a", "b"], user_data=data)
+    return SimpleNamespace(member_id=name, group_instance_id=None, metadata=metadata)
+
+
+def test_all_partitions_go_to_the_one_that_holds_them_already_else_to_the_first() -> None:
+    from streams.kafka.lease import OneReader
+
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: {1, 0})
+
+    def given(*members: Any) -> dict[str, bool]:
+        assigned = OneReader().assign(cluster, members)
+        return {name: bool(each.partitions()) for name, each in assigned.items()}
+
+    assert {"a": True, "b": False} == given(_member("b", False), _member("a", False))
+    assert {"a": False, "b": True} == given(_member("a", False), _member("b", True))
+
+
+def test_a_record_that_is_no_finding_is_refused_and_the_next_one_read() -> None:
+    names = Names()
+    part = Part(names.findings, 2)
+    values = [b"\x00", None, _findings(1)[0].to_json()]
+    records = [SimpleNamespace(value=value, offset=7 + n) for n, value in enumerate(values)]
+
+    found = sort(names, {part: records})
+
+    assert (1, 2) == (len(found.findings), len(found.refused))
+    assert "tripmeter.findings[2]@7" == found.refused[0].place
+    assert {"tripmeter.findings[2]": 10} == found.positions
+
+
+@pytest.fixture
+def topics(kafka: KafkaSettings) -> KafkaSettings:
+    provision(kafka)
+    return kafka
+
+
+@pytest.mark.kafka
+def test_the_position_waits_for_the_store_and_the_group_for_the_destinations(
+    topics: KafkaSettings,
+) -> None:
+    _publish(topics, _findings(5))
+    stored: list[str] = []
+    tries = iter([OSError("full"), OSError("full")])
+    delivered = threading.Event()
+
+    def record(findings: Any, rollups: Any, beats: Any, positions: Any) -> None:
+        if (error := next(tries, None)) is not None:
+            raise error
+        stored.extend(finding.id for finding in findings)
+
+    reader = Reader(
+        topics,
+        Path(),
+        record=record,
+        position=lambda source: None,
+        nothing_waits=delivered.is_set,
+        refuse=lambda refused: None,
+    )
+    thread = threading.Thread(target=reader.run)
+    thread.start()
+    try:
+        until(lambda: 5 == len(stored))
+        assert 5 == sum(part.lag for part in measure(topics).deliver)
+        delivered.set()
+        until(lambda: 0 == sum(part.lag for part in measure(topics).deliver))
+    finally:
+        reader.stop()
+        thread.join()
+    assert sorted(stored) == sorted(finding.id for finding in _findings(5))
+
+
+@pytest.mark.kafka
+def test_what_is_published_is_told_once_over_a_restart_and_rubbish_is_kept_aside(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    file = config(tmp_path / "t.toml", topics)
+    first, second = _findings(6), _findings(4, start=6)
+    with DeliverProcess(tmp_path / "data", file) as process:
+        _publish(topics, first, b"rubbish")
+        until(lambda: {one.id for one in first} == _told(tmp_path / "data"), 30)
+        assert 0 == process.stop()
+    with DeliverProcess(tmp_path / "data", file) as process:
+        _publish(topics, second)
+        until(lambda: 10 == len(_told(tmp_path / "data")), 30)
+        assert 0 == process.stop()
+
+    lines = (tmp_path / "data" / "findings.ocsf.ndjson").read_text().splitlines()
+    assert 10 == len({json.loads(line)["finding_info"]["uid"] for line in lines})
+    quarantine = Quarantine(tmp_path / "data")
+    assert [7] == [entry.size for entry in quarantine.entries()]
+    quarantine.close()
+
+
+@pytest.mark.kafka
+def test_a_standby_takes_over_from_one_that_is_killed_and_nothing_is_passed_over(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    file = config(tmp_path / "t.toml", topics)
+    a, b = tmp_path / "a", tmp_path / "b"
+    with DeliverProcess(a, file) as one, DeliverProcess(b, file) as two:
+        until(lambda: "standing by" in one.log + two.log, 30)
+        until(lambda: (one.log + two.log).count("reading") >= 1, 30)
+        active, standby = (one, two) if "standing by" in two.log else (two, one)
+        _publish(topics, _findings(5))
+        until(lambda: 5 == len(_told(active.data)), 30)
+        assert set() == _told(standby.data)
+        active.signal(signal.SIGKILL)
+        _publish(topics, _findings(5, start=5))
+        until(lambda: {f.id for f in _findings(5, start=5)} <= _told(standby.data), 40)
+    assert {one.id for one in _findings(10)} == _told(a) | _told(b)
