@@ -1,16 +1,31 @@
 """Everything we can detect. Adding a detector is one file and one line here."""
 
 from detectors.base import Channel, Detector, Verdict, Window
+from detectors.cache_collapse import CacheCollapse
+from detectors.canary_key import CanaryKey
 from detectors.duplicate_side_effect import DuplicateSideEffect
+from detectors.fallback_drift import FallbackDrift
+from detectors.first_touch_burn import FirstTouchBurn
 from detectors.foreign_resource import ForeignResource
+from detectors.key_beacon import KeyBeacon
 from detectors.key_probe import KeyProbe
+from detectors.logging_tamper import LoggingTamper
+from detectors.model_rotation import ModelRotation
 from detectors.model_sweep import ModelSweep
 from detectors.new_origin import NewOrigin
+from detectors.one_origin_many_keys import OneOriginManyKeys
 from detectors.rate_limit_storm import RateLimitStorm
 from detectors.repeated_call import RepeatedCall
+from detectors.revoked_key import RevokedKey
 from detectors.runaway_session import RunawaySession
+from detectors.shared_key import SharedKey
 from detectors.shared_session import SharedSession
+from detectors.slow_first_token import SlowFirstToken
 from detectors.stolen_key_spend import StolenKeySpend
+from detectors.tool_drift import ToolDrift
+from detectors.tool_truncation import ToolTruncation
+from detectors.unmetered_usage import UnmeteredUsage
+from detectors.vendor_drift import VendorDrift
 
 CATALOG: tuple[type[Detector], ...] = (
     # llmjacking
@@ -18,6 +33,13 @@ CATALOG: tuple[type[Detector], ...] = (
     ModelSweep,
     StolenKeySpend,
     NewOrigin,
+    KeyBeacon,
+    SharedKey,
+    OneOriginManyKeys,
+    CanaryKey,
+    RevokedKey,
+    LoggingTamper,
+    UnmeteredUsage,
     # cross-tenant
     ForeignResource,
     SharedSession,
@@ -26,6 +48,15 @@ CATALOG: tuple[type[Detector], ...] = (
     RepeatedCall,
     DuplicateSideEffect,
     RunawaySession,
+    # health: never wakes anyone
+    CacheCollapse,
+    FallbackDrift,
+    SlowFirstToken,
+    ToolTruncation,
+    ToolDrift,
+    FirstTouchBurn,
+    ModelRotation,
+    VendorDrift,
 )
 
 __all__ = ["CATALOG", "Channel", "Detector", "Verdict", "Window"]

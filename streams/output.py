@@ -32,6 +32,9 @@ class CoreSettings(BaseModel):
     revoked: dict[str, AwareDatetime] = Field(
         {}, description="key -> when it was revoked, after which nobody may use it"
     )
+    reconcile_usage: bool = Field(
+        False, description="compare providers' usage reports with the calls that were seen"
+    )
     prices: str = Field("", description="date of the price table")
 
     @field_validator("canaries", "revoked", mode="before")

@@ -173,7 +173,7 @@ class Reporter:
             title=about.title,
             family=about.family,
             entity=entity,
-            tenant=event.tenant_id,
+            tenant=None if entity.lane == "service" else event.tenant_id,  # many share a service
             time=moment(now_ms),
             since=moment(since),
             severity=verdict.severity or about.severity,

@@ -68,9 +68,9 @@ def test_only_the_keys_it_asks_for_are_shown() -> None:
     assert [1] == shown(Narrow(Mine()), lines)
 
 
-def test_a_sample_is_one_in_eight_and_depends_on_nothing_but_the_id() -> None:
+def test_a_sample_is_one_in_sixteen_and_depends_on_nothing_but_the_id() -> None:
     ids = np.random.default_rng(0).integers(0, 2**63, 80_000).astype(np.uint64)
     mask = sample(ids, SAMPLE_BITS)
 
-    assert abs(mask.mean() - 1 / 8) < 0.005
+    assert abs(mask.mean() - 1 / 16) < 0.005
     assert (mask[::-1] == sample(ids[::-1].copy(), SAMPLE_BITS)).all()
