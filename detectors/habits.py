@@ -9,28 +9,23 @@ A habit is used by windows that begin after everything it was learned from had c
 the two newest versions are kept with the number of the window they came from.
 """
 
-from array import array
-from bisect import bisect_left, insort
-from math import log
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from detectors import habit_loops
 from detectors.base import Usual
 from detectors.features import HOUR_MS, WindowSpec
 
-FADING = 0.05  # weight of the newest window in mean and variance
 PEAKS = 24  # highest windows kept for a promoted key and feature
 ENOUGH_PEAKS = 12  # before the tail is described by them
 PROMOTE_AFTER = 6  # closed windows
 MAX_PROMOTED = 32_768  # keys; later ones keep the small habit
 CLUSTER_MS = HOUR_MS  # high windows closer than this are one peak
-LEAST_SCALE = 0.2  # a steady key's tail is never thinner (log units)
-SMALL_SCALE = 0.6  # of the tail while there are too few peaks
-SMALL_RATE = 0.02  # share of windows above mean + 2 sd of a small habit
 MONTH_MS = 30 * 24 * HOUR_MS
 NEVER = np.int32(-(2**31))
+TALL = ("peak", "peaks", "last_peak", "last_high")  # columns by promoted row
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -47,6 +42,8 @@ class Habits:
         self.spec = spec
         self.learned = [spec.index[name] for name in spec.learned]
         self.counted = [spec.index[name] for name in spec.counted]
+        self._learned = np.array(self.learned, np.int64)
+        self._counted = np.array(self.counted, np.int64)
         features, counts = len(self.learned), len(self.counted)
         self.months_per_window = spec.width_ms / MONTH_MS
         self.gap = CLUSTER_MS // spec.width_ms
@@ -67,11 +64,11 @@ class Habits:
         self.grow(64)
         self.rows = 0
         self.free_rows: list[int] = []
-        self.peaks: list[list[array[float]]] = []  # row -> feature -> highest windows, ascending
-        self.last_peak: list[array[int]] = []  # window of the newest peak
-        self.last_high: list[array[float]] = []  # and its value
-        self.lowest: Floats = np.full((64, features), -np.inf)  # a new peak must be higher
-        self.shape: Floats = np.zeros((64, features, 3))  # log tail, scale, log count; 0: unknown
+        self.peak: Floats = np.zeros((0, features, PEAKS))  # by promoted row, ascending
+        self.peaks = np.zeros((0, features), np.int32)  # how many of them there are
+        self.last_peak = np.zeros((0, features), np.int64)  # window of the newest
+        self.last_high: Floats = np.zeros((0, features))  # and its value
+        self._grow_rows(64)
 
     def grow(self, size: int) -> None:
         """Makes room for keys 0 to `size` - 1."""
@@ -81,6 +78,13 @@ class Habits:
                 column[: self.size] = getattr(self, name)
             setattr(self, name, column)
         self.size = size
+
+    def _grow_rows(self, size: int) -> None:
+        for name in TALL:
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
 
     n: npt.NDArray[np.int32]
     taught: npt.NDArray[np.int32]
@@ -94,14 +98,6 @@ class Habits:
     version_count: npt.NDArray[np.int32]
     tail: npt.NDArray[np.float32]
 
-    def pinned(self, keys: Ints, windows: Ints) -> tuple[Any, Any, Any]:
-        """The newest version from a window two or more before: tail, windows learned, counts."""
-        newest = self.version[keys, 0] > windows - 2
-        which = newest.astype(np.int64)
-        known = self.version[keys, which] != NEVER
-        n = np.where(known, self.version_n[keys, which], 0)
-        return self.tail[keys, which], n, self.version_count[keys, which]
-
     def learn(self, keys: Ints, windows: Ints, totals: Ints, usual: npt.NDArray[np.bool_]) -> None:
         """Learns closed windows, at most one per key, and publishes what is usual now.
 
@@ -109,102 +105,28 @@ class Habits:
             totals: rows of all features.
             usual: per learned feature; what was judged an attack is False and is not learned.
         """
-        n = self.n[keys]
-        new = n == 0
-        self.first[keys[new]] = windows[new]
-        value = np.log1p(totals[:, self.learned].astype(np.float64))
-        mean, square = self.mean[keys], self.square[keys]
-        start = (self.taught[keys] == 0)[:, None]  # the first lesson is taken as it is
-        mean = np.where(usual, np.where(start, value, FADING * value + (1 - FADING) * mean), mean)
-        power = value * value
-        square = np.where(
-            usual, np.where(start, power, FADING * power + (1 - FADING) * square), square
-        )
-        self.mean[keys], self.square[keys] = mean, square
-        n = n + 1
-        self.n[keys] = n
-        self.taught[keys] += usual.all(1)
-        if self.counted:
-            self.count[keys] += totals[:, self.counted].astype(np.int32)
-        self._promote(keys[n == PROMOTE_AFTER])
-        rows = self.row[keys]
-        if self.learned and (rows >= 0).any():
-            self._keep_peaks(rows, windows, np.where(usual, value, -np.inf))
-        self._publish(keys, windows, rows, n, mean, square)
+        self._promote(keys[self.n[keys] == PROMOTE_AFTER - 1])
+        count = (self.n, self.taught, self.first, self.mean, self.square, self.count, self.row)
+        tall = (self.peak, self.peaks, self.last_peak, self.last_high)
+        spec = (self._learned, self._counted, self.gap)
+        habit_loops.learn(count, tall, (keys, windows, totals, usual), spec)
+        told = (self.version, self.version_n, self.version_count, self.tail)
+        when = (keys, windows, self.months_per_window)
+        habit_loops.publish(count, tall, told, *when, ENOUGH_PEAKS)
 
     def _promote(self, keys: Ints) -> None:
-        features = len(self.learned)
         for key in keys.tolist():
             if self.free_rows:
                 row = self.free_rows.pop()
             elif self.rows < MAX_PROMOTED:
                 row = self.rows
                 self.rows += 1
-                self.peaks.append([])
-                self.last_peak.append(array("q"))
-                self.last_high.append(array("d"))
-                if row >= len(self.lowest):
-                    self.lowest = np.concatenate([self.lowest, self.lowest])
-                    self.shape = np.concatenate([self.shape, self.shape])
+                if row >= len(self.peaks):
+                    self._grow_rows(2 * len(self.peaks))
             else:
                 return
-            self.peaks[row] = [array("d") for _ in range(features)]
-            self.last_peak[row] = array("q", [int(NEVER)] * features)
-            self.last_high[row] = array("d", [-np.inf] * features)
-            self.lowest[row] = -np.inf
-            self.shape[row] = 0.0
+            self.peaks[row], self.last_peak[row], self.last_high[row] = 0, NEVER, -np.inf
             self.row[key] = row
-
-    def _keep_peaks(self, rows: Any, windows: Ints, value: Floats) -> None:
-        """Keeps the highest windows; of a cluster of high windows only the highest."""
-        lowest = np.where((rows >= 0)[:, None], self.lowest[rows], np.inf)
-        for at, feature in zip(*(i.tolist() for i in np.nonzero(value > lowest)), strict=True):
-            row, window, high = int(rows[at]), int(windows[at]), float(value[at, feature])
-            peaks = self.peaks[row][feature]
-            if window - self.last_peak[row][feature] <= self.gap:
-                last = self.last_high[row][feature]
-                if high <= last:
-                    continue
-                place = bisect_left(peaks, last)
-                if place < len(peaks) and peaks[place] == last:
-                    del peaks[place]
-            insort(peaks, high)
-            del peaks[:-PEAKS]
-            self.last_peak[row][feature] = window
-            self.last_high[row][feature] = high
-            self._describe(row, feature)
-
-    def _describe(self, row: int, feature: int) -> None:
-        """The tail above the lowest of the kept peaks: where it begins, how fast it thins out."""
-        peaks = self.peaks[row][feature]
-        count = len(peaks)
-        if count == PEAKS:
-            self.lowest[row, feature] = peaks[0]
-        if count >= ENOUGH_PEAKS:
-            excess = sum(peaks) / count - peaks[0]
-            self.shape[row, feature] = peaks[0], max(excess, LEAST_SCALE), log(count)
-
-    def _publish(
-        self, keys: Ints, windows: Ints, rows: Any, n: Any, mean: Floats, square: Floats
-    ) -> None:
-        months = (windows - self.first[keys] + 1) * self.months_per_window
-        deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
-        tail = np.empty((len(keys), len(self.learned), 4), np.float32)
-        tail[:, :, 0] = np.expm1(mean)
-        tail[:, :, 1] = mean + 2 * deviation
-        tail[:, :, 2] = np.maximum(deviation, SMALL_SCALE)
-        tail[:, :, 3] = np.log(np.maximum(SMALL_RATE * n / months, 1e-9))[:, None]
-        if self.learned and self.rows:
-            shape = self.shape[rows]
-            known = (rows >= 0)[:, None] & (shape[:, :, 1] > 0)
-            shape[:, :, 2] -= np.log(months)[:, None]
-            tail[:, :, 1:] = np.where(known[:, :, None], shape, tail[:, :, 1:])
-        for column in (self.version, self.version_n, self.version_count, self.tail):
-            column[keys, 1] = column[keys, 0]
-        self.version[keys, 0] = windows
-        self.version_n[keys, 0] = n
-        self.version_count[keys, 0] = self.count[keys]
-        self.tail[keys, 0] = tail
 
     def forget(self, keys: Ints) -> None:
         """Empties the columns of evicted keys."""
@@ -217,15 +139,10 @@ class Habits:
     def state(self, keys: Ints) -> dict[str, Any]:
         """The habits of these keys, promoted rows in the order of their keys."""
         rows = self.row[keys]
-        own = rows[rows >= 0].tolist()
+        own = rows[rows >= 0]
         columns = {name: getattr(self, name)[keys] for name in self._columns if name != "row"}
-        return {
-            "columns": columns,
-            "promoted": np.flatnonzero(rows >= 0),
-            "peaks": [[list(peaks) for peaks in self.peaks[row]] for row in own],
-            "last_peak": [list(self.last_peak[row]) for row in own],
-            "last_high": [list(self.last_high[row]) for row in own],
-        }
+        tall = {name: getattr(self, name)[own] for name in TALL}
+        return {"columns": columns, "promoted": np.flatnonzero(rows >= 0), "tall": tall}
 
     def load(self, state: dict[str, Any], keys: Ints) -> None:
         """Puts back what `state` gave for the same keys."""
@@ -233,27 +150,24 @@ class Habits:
             getattr(self, name)[keys] = column
         promoted = keys[state["promoted"]]
         self._promote(promoted)
-        for place, row in enumerate(self.row[promoted].tolist()):
-            self.peaks[row] = [array("d", peaks) for peaks in state["peaks"][place]]
-            self.last_peak[row] = array("q", state["last_peak"][place])
-            self.last_high[row] = array("d", state["last_high"][place])
-            for feature in range(len(self.learned)):
-                self._describe(row, feature)
+        for name, column in state["tall"].items():
+            getattr(self, name)[self.row[promoted]] = column
 
 
-def limits(tail: Any, share: Any) -> Any:
-    """The total that a habit reaches `share` times a month, as float64.
+def limits(tails: Any, shares: Any) -> Floats:
+    """The total that habits reach `shares` times a month.
 
     Args:
-        tail: `[..., 4]`: typical, log tail, scale, log rate.
-        share: alerts a month a channel may raise for one key; one, or one per column of `tail`.
+        tails: `[keys, columns, 4]`: typical, log tail, scale, log rate.
+        shares: alerts a month a channel may raise for one key, one per column.
     """
-    z = np.maximum(tail[..., 3].astype(np.float64) - np.log(share), 0.0)
-    return np.expm1(np.minimum(tail[..., 1] + tail[..., 2] * z, 40.0))
+    found = np.empty(tails.shape[:2])
+    habit_loops.limits(tails, shares, found)
+    return found
 
 
 def usual(tail: Any, share: float, windows: int) -> Usual:
     """One key's and feature's tail as detectors see it."""
     typical, log_tail, scale, log_rate = (float(value) for value in tail)
-    limit = float(limits(np.asarray(tail), share))
+    limit = float(limits(np.asarray(tail)[None, None], np.array([share]))[0, 0])
     return Usual(typical, limit, windows, log_tail, max(scale, 1e-9), log_rate)

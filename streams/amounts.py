@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.features import Distinct, Feature, Repeats, Total, WindowSpec
+from streams import cell_loops
 from streams.cells import Cells
 from streams.columns import ITEMS, Columns
 from streams.keys import Keys
@@ -45,13 +46,11 @@ class Amounts:
         Returns:
             For each feature what each event added, or None where none added anything.
         """
-        flat = self._cells.total.reshape(-1)
-        at = cells * len(self.spec.features)
         amounts: list[Ints | None] = []
         for number, feature in enumerate(self.spec.features):
             amount = self._amount(number, feature, cells, part, columns)
             if amount is not None:
-                np.add.at(flat, at + number, amount)
+                cell_loops.grow(self._cells.total, cells, number, amount)
             amounts.append(amount)
         return amounts
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.cell_loops import FREE, NEVER, NO_LIMIT
+
 Ints = npt.NDArray[np.int64]
-NO_LIMIT = 2**62
-NEVER = -(2**31)
-FREE = -1
+FAR_MS = 2**62  # end of a window that is not open
 
 
 class Cells:
@@ -22,14 +22,14 @@ class Cells:
         self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
             "key": ((), FREE, np.int64),
             "window": ((), NEVER, np.int64),
-            "end_ms": ((), 0, np.int64),
+            "end_ms": ((), FAR_MS, np.int64),
             "first_ms": ((), 0, np.int64),  # event time of the first event to arrive
             "total": ((features,), 0, np.int64),
-            "base": ((channels,), NO_LIMIT, np.int64),  # limit by habit
-            "limit": ((channels,), NO_LIMIT, np.int64),  # and by what was told already
+            "limit": ((channels,), NO_LIMIT, np.int64),  # by habit and by what was told already
             "tail": ((learned, 4), 0.0, np.float32),
             "mature": ((), 0, np.int32),
         }
+        self._base: dict[int, Ints] = {}  # limits by habit alone, where these are others
         self._size = 0
         self._free: list[int] = []
         self._allocate(256)
@@ -39,7 +39,6 @@ class Cells:
     end_ms: Ints
     first_ms: Ints
     total: Ints
-    base: Ints
     limit: Ints
     tail: npt.NDArray[np.float32]
     mature: npt.NDArray[np.int32]
@@ -67,7 +66,22 @@ class Cells:
     def give_back(self, cells: Ints) -> None:
         """Ends windows."""
         self.key[cells] = FREE
+        self.end_ms[cells] = FAR_MS
         self._free.extend(cells.tolist())
+        if self._base:
+            for cell in cells.tolist():
+                self._base.pop(cell, None)
+
+    def base(self, cell: int) -> Ints:
+        """The limits of a window by its key's habit alone."""
+        known = self._base.get(cell)
+        return self.limit[cell] if known is None else known
+
+    def set_limit(self, cell: int, channels: Any, limit: Any) -> None:
+        """Moves limits of a window away from those of the habit."""
+        if cell not in self._base:
+            self._base[cell] = self.limit[cell].copy()
+        self.limit[cell, channels] = limit
 
     def __len__(self) -> int:
         return self._size - len(self._free)
@@ -79,11 +93,19 @@ class Cells:
 
     def state(self, cells: Ints) -> dict[str, Any]:
         """These rows, as plain values."""
-        return {name: getattr(self, name)[cells] for name in self._columns}
+        rows = {name: getattr(self, name)[cells] for name in self._columns}
+        base = [
+            [at, self._base[cell].tolist()]
+            for at, cell in enumerate(cells.tolist())
+            if cell in self._base
+        ]
+        return {**rows, "base": base}
 
     def load(self, state: dict[str, Any]) -> Ints:
         """Puts back what `state` gave; returns the rows, in the same order."""
         cells = self.take(len(state["key"]))
         for name in self._columns:
             getattr(self, name)[cells] = state[name]
+        for at, limits in state["base"]:
+            self._base[int(cells[at])] = np.array(limits, np.int64)
         return cells

@@ -1,19 +1,18 @@
 """The limits by which a window is judged, for every channel that watches it."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Channel, Detector
 from detectors.features import WindowSpec
-from detectors.habits import MONTH_MS, Habits, limits
+from detectors.habits import Habits
+from streams import cell_loops
 from streams.alarms import ESCALATE, Alarms
-from streams.cells import NO_LIMIT
+from streams.cell_loops import NO_LIMIT
+from streams.cells import Cells
 
 Ints = npt.NDArray[np.int64]
 Watched = list[tuple[Detector, Channel]]
-MOST = 2.0**61  # of a learned limit
 
 
 class Limits:
@@ -31,33 +30,28 @@ class Limits:
         self.watched = watched
         self.budget = budget
         self.detectors = list(dict.fromkeys(detector for detector, _ in watched))
-        self.feature = [spec.index[channel.feature] for channel in channels]
-        self._above = np.array([channel.above for channel in channels], np.int64)
-        self._mature = np.array([channel.mature for channel in channels], np.int64)
-        self._young = np.array([channel.young or 2**31 for channel in channels], np.int64)
-        self._shares = np.array([budget * (channel.share or 1.0) for channel in channels])
-        self._learned = _places(spec.learned, channels)
-        self._counted = _places(spec.counted, channels)
+        self.feature = np.array([spec.index[c.feature] for c in channels], np.int64)
+        self._channels = (
+            np.array([channel.above for channel in channels], np.int64),
+            np.array([channel.mature for channel in channels], np.int64),
+            np.array([channel.young or 2**31 for channel in channels], np.int64),
+            np.array([budget * (channel.share or 1.0) for channel in channels]),
+            _places(spec.learned, channels),
+            _places(spec.counted, channels),
+        )
 
-    def pinned(self, habits: Habits, keys: Ints, windows: Ints) -> tuple[Any, Any, Ints]:
-        """What windows that open now are judged by.
-
-        Returns:
-            The tails and number of windows of their habits, and a limit per window and channel.
-        """
-        tail, mature, counts = habits.pinned(keys, windows)
-        limit = np.repeat(self._above[None, :], len(keys), axis=0)
-        chosen, places = self._learned
-        if len(chosen):
-            learned = np.minimum(limits(tail[:, places], self._shares[chosen]), MOST)
-            limit[:, chosen] = np.maximum(limit[:, chosen], learned.astype(np.int64))
-        for number, place in zip(*(part.tolist() for part in self._counted), strict=True):
-            months = (windows - habits.first[keys] - 1) * habits.months_per_window
-            rare = rare_count(counts[:, place], months, float(self._shares[number]), self.spec)
-            limit[:, number] = np.maximum(limit[:, number], rare)
-        age = mature[:, None]
-        limit[(age < self._mature) | (age >= self._young)] = NO_LIMIT
-        return tail, mature, limit
+    def pin(self, habits: Habits, keys: Ints, windows: Ints, rows: Cells, cells: Ints) -> None:
+        """Writes down by what windows that open now are judged."""
+        habit = (
+            habits.version,
+            habits.version_n,
+            habits.version_count,
+            habits.tail,
+            habits.first,
+        )
+        opened = (rows.tail, rows.mature, rows.limit)
+        asked = (keys, windows, cells)
+        cell_loops.pin(habit, self._channels, habits.months_per_window, asked, opened)
 
     def raised(self, alarms: Alarms, key: int, window: int, limit: Ints) -> Ints:
         """The limits of one window, by what was told of its key already."""
@@ -82,33 +76,14 @@ class Limits:
         return next(c for d, c in self.watched if d is detector and c.feature == feature)
 
 
-def _places(names: tuple[str, ...], channels: list[Channel]) -> tuple[Ints, Ints]:
-    """The channels whose limit is learned from one of these features, and from which."""
-    found = [
-        (number, names.index(channel.like or channel.feature))
-        for number, channel in enumerate(channels)
-        if channel.share is not None and (channel.like or channel.feature) in names
-    ]
-    pairs = np.array(found, np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
-def rare_count(before: Any, months: Any, share: float, spec: WindowSpec) -> Any:
-    """The count in one window that a steady rate passes at most `share` times a month.
-
-    Poisson tail bounded by Chernoff: P(N >= n) <= exp(-(n ln(n/m) - n + m)) for n > m.
-
-    Args:
-        before: events so far.
-        months: over which they came.
-    """
-    width = spec.width_ms / MONTH_MS
-    mean = (before + 1.0) / (np.maximum(months, 0.0) + 0.1) * width
-    wanted = np.log(1.0 / width / share)  # windows a month over alerts a month
-    count = np.maximum(np.ceil(mean), 1.0)
-    for _ in range(40):
-        weak = count * np.log(count / mean) - count + mean < wanted
-        if not weak.any():
-            break
-        count += weak
-    return count.astype(np.int64)
+def _places(names: tuple[str, ...], channels: list[Channel]) -> Ints:
+    """For each channel the feature from which its limit is learned, if it is one of these."""
+    return np.array(
+        [
+            names.index(channel.like or channel.feature)
+            if channel.share is not None and (channel.like or channel.feature) in names
+            else -1
+            for channel in channels
+        ],
+        np.int64,
+    )

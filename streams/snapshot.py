@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-STATE_VERSION = "1"
+STATE_VERSION = "2"
 
 
 class BadSnapshot(ValueError):

@@ -9,7 +9,6 @@ Rules that make the outcome independent of how the stream is cut into blocks:
 - totals are integers that only grow, so the event that crossed a limit is found again by walking.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +18,11 @@ import numpy.typing as npt
 from detectors.base import Detector
 from detectors.features import WindowSpec
 from detectors.habits import Habits
+from streams import cell_loops
 from streams.alarms import Alarms
 from streams.amounts import Amounts
-from streams.cells import FREE, NEVER, NO_LIMIT, Cells
+from streams.cell_loops import FREE, NEVER, NO_LIMIT
+from streams.cells import Cells
 from streams.columns import Columns
 from streams.keys import Keys
 from streams.limits import Limits, Watched
@@ -69,7 +70,6 @@ class Windows:
         self.amounts = Amounts(spec, keys, self.cells, lateness_ms)
         self.closed = self.opened = 0
         self._tick = NEVER
-        self._wheel: dict[int, list[int]] = defaultdict(list)  # end, in steps -> cells
         self._slot = np.full((0, 2), FREE, np.int32)  # key -> cells of its even and odd window
         self.grow(keys.capacity)
         self._walked: tuple[Ints, list[Ints | None]] = (np.zeros(0, np.int64), [])
@@ -95,21 +95,30 @@ class Windows:
             The cell of each event, and for each window whose limits were passed the first trips.
             The caller answers each by `disarm` or `rearm` and then asks `again`.
         """
-        windows = (part.times + self.phase(keys)) // self.spec.width_ms
-        parity = windows & 1
-        cells = self._slot[keys, parity].astype(np.int64)
-        missing = np.flatnonzero(cells == FREE)
-        if len(missing):
-            self._open(keys[missing], windows[missing], part.times[missing])
-            cells = self._slot[keys, parity].astype(np.int64)
+        cells = self._place(keys, part.times)
         self._walked = (cells, self.amounts.add(cells, part, columns))
-        totals, limits = self.cells.total[cells], self.cells.limit[cells]
-        over = totals[:, self.limits.feature] > limits
-        if not over.any():
+        hot = np.empty(len(cells), np.int64)
+        over = (self.cells.total, self.cells.limit, self.limits.feature)
+        count = cell_loops.crossed(*over, cells, hot)
+        if not count:
             return cells, []
-        hot = set(cells[over.any(1)].tolist())
-        order = sorted(hot, key=lambda c: (int(self.cells.key[c]), int(self.cells.window[c])))
+        order = sorted(
+            set(hot[:count].tolist()),
+            key=lambda c: (int(self.cells.key[c]), int(self.cells.window[c])),
+        )
         return cells, [self._walk(cell, 0) for cell in order]
+
+    def _place(self, keys: Ints, times: Ints) -> Ints:
+        """The cell of each event; opens windows."""
+        cells, windows, opening = (np.empty(len(keys), np.int64) for _ in range(3))
+        asked = (keys, times, self.keys.seed)
+        grid = (STEPS, self.step_ms)
+        count = cell_loops.find(self._slot, asked, grid, windows, cells, opening)
+        if count:
+            first = opening[:count]
+            self._open(keys[first], windows[first], times[first])
+            cell_loops.found(self._slot, keys, windows, cells)
+        return cells
 
     def again(self, trip: Trip) -> list[Trip]:
         """Further trips of the same window, from the tripping event on."""
@@ -117,30 +126,20 @@ class Windows:
 
     def _open(self, keys: Ints, windows: Ints, times: Ints) -> None:
         """Opens windows and pins the limits by which they are judged."""
-        _, first = np.unique(keys * 2 + (windows & 1), return_index=True)
-        keys, windows, times = keys[first], windows[first], times[first]
         rows = self.cells
         cells = rows.take(len(keys))
         self._slot[keys, windows & 1] = cells
         rows.key[cells], rows.window[cells], rows.first_ms[cells] = keys, windows, times
         rows.end_ms[cells] = (windows + 1) * self.spec.width_ms - self.phase(keys)
-        tail, mature, limit = self.limits.pinned(self.habits, keys, windows)
-        rows.tail[cells], rows.mature[cells] = tail, mature
-        rows.base[cells] = rows.limit[cells] = limit
+        self.limits.pin(self.habits, keys, windows, rows, cells)
         if self.alarms.keys:
             for key, window, cell in zip(
                 keys.tolist(), windows.tolist(), cells.tolist(), strict=True
             ):
                 if key in self.alarms.keys:
-                    raised = self.limits.raised(self.alarms, key, window, rows.base[cell])
-                    rows.limit[cell] = raised
+                    raised = self.limits.raised(self.alarms, key, window, rows.limit[cell])
+                    rows.set_limit(cell, slice(None), raised)
         self.opened += len(cells)
-        self._remember_ends(cells)
-
-    def _remember_ends(self, cells: Ints) -> None:
-        ends = (self.cells.end_ms[cells] // self.step_ms).tolist()
-        for tick, cell in zip(ends, cells.tolist(), strict=True):
-            self._wheel[tick].append(cell)
 
     def _walk(self, cell: int, start: int) -> list[Trip]:
         """The next event, at or after `start`, at which armed channels of a window are passed."""
@@ -167,16 +166,16 @@ class Windows:
 
     def disarm(self, cell: int, detector: Detector) -> None:
         """Stops looking at a window for one detector: it has said what it thinks."""
-        self.cells.limit[cell, self.limits.of(detector)] = NO_LIMIT
+        self.cells.set_limit(cell, self.limits.of(detector), NO_LIMIT)
 
     def rearm(self, trip: Trip) -> None:
         """Looks again when the total has grown by a quarter."""
         total = int(trip.totals[self.limits.feature[trip.channel]])
-        self.cells.limit[trip.cell, trip.channel] = total + max(1, total // 4)
+        self.cells.set_limit(trip.cell, trip.channel, total + max(1, total // 4))
 
     def over(self, cell: int, detector: Detector) -> bool:
         """Whether a window is above what the detector's channels call usual for its key."""
-        total, base = self.cells.total[cell], self.cells.base[cell]
+        total, base = self.cells.total[cell], self.cells.base(cell)
         return any(total[self.limits.feature[n]] > base[n] for n in self.limits.of(detector))
 
     # --- closing -------------------------------------------------------------------------
@@ -191,15 +190,15 @@ class Windows:
         if tick <= self._tick:
             return []
         self._tick = tick
-        ready = sorted(t for t in self._wheel if t <= tick)
+        rows = self.cells
+        ready = np.flatnonzero(rows.end_ms <= tick * self.step_ms)
+        ready = ready[np.lexsort((rows.key[ready], rows.end_ms[ready]))]
         groups = []
-        while ready:
-            group = [t for t in ready if t < ready[0] + STEPS]
-            ready = ready[len(group) :]
-            cells = np.array([cell for t in group for cell in self._wheel.pop(t)], np.int64)
-            order = np.lexsort((self.cells.key[cells], self.cells.end_ms[cells]))
-            cells = cells[order]
-            groups.append((cells, self.cells.end_ms[cells]))
+        while len(ready):
+            ends = rows.end_ms[ready]
+            size = int(np.searchsorted(ends, ends[0] + self.spec.width_ms))
+            groups.append((ready[:size], ends[:size]))
+            ready = ready[size:]
         return groups
 
     def learn_and_free(self, cells: Ints, usual: npt.NDArray[np.bool_]) -> None:
@@ -218,9 +217,6 @@ class Windows:
         """Drops the open windows and habits of evicted keys; returns the dropped cells."""
         slots = self._slot[keys].reshape(-1)
         cells: Ints = slots[slots != FREE].astype(np.int64)
-        gone = set(cells.tolist())
-        for tick in set((self.cells.end_ms[cells] // self.step_ms).tolist()):
-            self._wheel[tick] = [cell for cell in self._wheel[tick] if cell not in gone]
         self._slot[keys] = FREE
         self._give_back(cells)
         self.habits.forget(keys)
@@ -246,7 +242,6 @@ class Windows:
         self.closed, self.opened = state["counts"]
         cells = self.cells.load(state["cells"])
         self._slot[self.cells.key[cells], self.cells.window[cells] & 1] = cells
-        self._remember_ends(cells)
         self.amounts.load(state["amounts"], cells)
         self.alarms.load(state["alarms"])
         self.habits.load(state["habits"], keys)

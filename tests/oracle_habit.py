@@ -2,12 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from math import ceil, log
+from math import ceil, expm1, log, log1p
 from typing import Any
 
 import numpy as np
 from river import stats
 
+import detectors.habit_loops as loops
 import detectors.habits as constants
 from detectors.features import WindowSpec
 
@@ -34,27 +35,27 @@ class Habit:
         months = (number - self.first + 1) * spec.width_ms / MONTH_MS
         tail = {}
         for name in spec.learned:
-            mean = self.mean.setdefault(name, stats.EWMean(constants.FADING))
-            var = self.var.setdefault(name, stats.EWVar(constants.FADING))
+            mean = self.mean.setdefault(name, stats.EWMean(loops.FADING))
+            var = self.var.setdefault(name, stats.EWVar(loops.FADING))
             if usual:
-                value = float(np.log1p(np.float64(totals[name])))
+                value = log1p(totals[name])
                 mean.update(value)
                 var.update(value)
                 if self.windows >= constants.PROMOTE_AFTER:
                     self._peak(name, number, constants.CLUSTER_MS // spec.width_ms, value)
             deviation = float(np.sqrt(max(var.get(), 0.0)))
-            rate = max(constants.SMALL_RATE * self.windows / months, 1e-9)
+            rate = max(loops.SMALL_RATE * self.windows / months, 1e-9)
             rest = (
                 mean.get() + 2 * deviation,
-                max(deviation, constants.SMALL_SCALE),
-                float(np.log(rate)),
+                max(deviation, loops.SMALL_SCALE),
+                log(rate),
             )
             high = sorted(self.peaks.get(name, []))
             if len(high) >= constants.ENOUGH_PEAKS:
                 excess = sum(value for value, _ in high) / len(high) - high[0][0]
-                scale = max(excess, constants.LEAST_SCALE)
-                rest = (high[0][0], scale, log(len(high)) - float(np.log(months)))
-            tail[name] = tuple(np.float32(x) for x in (float(np.expm1(mean.get())), *rest))
+                scale = max(excess, loops.LEAST_SCALE)
+                rest = (high[0][0], scale, log(len(high)) - log(months))
+            tail[name] = tuple(np.float32(x) for x in (expm1(mean.get()), *rest))
         self.versions.append((number, self.windows, Counter(self.counts), tail))
 
     def _peak(self, name: str, number: int, gap: int, value: float) -> None:
@@ -77,8 +78,8 @@ class Habit:
 def tail_limit(tail: Any, share: float) -> float:
     """The total that this tail reaches `share` times a month."""
     _, log_tail, scale, log_rate = tail
-    z = max(float(log_rate) - float(np.log(share)), 0.0)
-    return float(np.expm1(min(float(log_tail) + float(scale) * z, 40.0)))
+    z = max(float(log_rate) - log(share), 0.0)
+    return expm1(min(float(log_tail) + float(scale) * z, 40.0))
 
 
 def rare(before: int, months: float, share: float, width_ms: int) -> int:

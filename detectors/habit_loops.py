@@ -1,0 +1,147 @@
+"""The loops of `detectors.habits`: one closed window of one key after the other."""
+
+from math import expm1, log, log1p, sqrt
+from typing import Any
+
+import numpy as np
+
+from schemas.compiled import compiled, inlined
+
+FADING = 0.05  # weight of the newest window in mean and variance
+LEAST_SCALE = 0.2  # a steady key's tail is never thinner (log units)
+SMALL_SCALE = 0.6  # of the tail while there are too few peaks
+SMALL_RATE = 0.02  # share of windows above mean + 2 sd of a small habit
+MOST_LOG = 40.0  # of a limit: beyond it everything is usual
+
+
+@compiled
+def learn(small: Any, tall: Any, asked: Any, spec: Any) -> None:
+    """Learns closed windows.
+
+    Args:
+        small: columns by key: n, taught, first, mean, square, count, row.
+        tall: columns by row of the promoted: peak, peaks, last_peak, last_high.
+        asked: by window: key, number, totals, and per learned feature whether it is usual.
+        spec: the learned and the counted features, and the windows of one cluster.
+    """
+    n, taught, first, mean, square, count, row = small
+    keys, windows, totals, usual = asked
+    learned, counted, gap = spec
+    for at in range(len(keys)):
+        key = keys[at]
+        if n[key] == 0:
+            first[key] = windows[at]
+        n[key] += 1
+        start, whole = taught[key] == 0, True
+        for place in range(len(learned)):
+            if not usual[at, place]:
+                whole = False
+                continue
+            value = log1p(totals[at, learned[place]])
+            power = value * value
+            if start:  # the first lesson is taken as it is
+                mean[key, place], square[key, place] = value, power
+            else:
+                mean[key, place] = FADING * value + (1 - FADING) * mean[key, place]
+                square[key, place] = FADING * power + (1 - FADING) * square[key, place]
+            if row[key] >= 0:
+                _keep_peak(tall, row[key], place, windows[at], value, gap)
+        taught[key] += whole
+        for place in range(len(counted)):
+            count[key, place] += totals[at, counted[place]]
+
+
+@inlined
+def _keep_peak(tall: Any, row: int, place: int, window: int, value: float, gap: int) -> None:
+    """Keeps the highest windows, ascending; of a cluster of high windows only the highest."""
+    peak, peaks, last_peak, last_high = tall
+    count, most = peaks[row, place], peak.shape[2]
+    if count == most and value <= peak[row, place, 0]:
+        return
+    if window - last_peak[row, place] <= gap:
+        if value <= last_high[row, place]:
+            return
+        for at in range(count):
+            if peak[row, place, at] == last_high[row, place]:
+                for after in range(at + 1, count):
+                    peak[row, place, after - 1] = peak[row, place, after]
+                count -= 1
+                break
+    last_peak[row, place], last_high[row, place] = window, value
+    if count == most:  # the lowest goes
+        for at in range(1, count):
+            peak[row, place, at - 1] = peak[row, place, at]
+        count -= 1
+    at = count
+    while at > 0 and peak[row, place, at - 1] > value:
+        peak[row, place, at] = peak[row, place, at - 1]
+        at -= 1
+    peak[row, place, at] = value
+    peaks[row, place] = count + 1
+
+
+@compiled
+def publish(
+    small: Any,
+    tall: Any,
+    told: Any,
+    keys: Any,
+    windows: Any,
+    months_per_window: float,
+    enough: int,
+) -> None:
+    """Writes down what is usual now; the version before stays beside it.
+
+    Args:
+        small, tall: as for `learn`.
+        told: columns by key: version, version_n, version_count, tail; newest first.
+        enough: peaks before the tail is described by them.
+    """
+    n, _, first, mean, square, count, row = small
+    peak, peaks = tall[0], tall[1]
+    version, version_n, version_count, tail = told
+    for at in range(len(keys)):
+        key = keys[at]
+        version[key, 1], version_n[key, 1] = version[key, 0], version_n[key, 0]
+        version[key, 0], version_n[key, 0] = windows[at], n[key]
+        for place in range(count.shape[1]):
+            version_count[key, 1, place] = version_count[key, 0, place]
+            version_count[key, 0, place] = count[key, place]
+        months = (windows[at] - first[key] + 1) * months_per_window
+        for place in range(mean.shape[1]):
+            for which in range(4):
+                tail[key, 1, place, which] = tail[key, 0, place, which]
+            mu = mean[key, place]
+            deviation = sqrt(max(square[key, place] - mu * mu, 0.0))
+            tail[key, 0, place, 0] = expm1(mu)
+            tail[key, 0, place, 1] = mu + 2 * deviation
+            tail[key, 0, place, 2] = max(deviation, SMALL_SCALE)
+            tail[key, 0, place, 3] = log(max(SMALL_RATE * n[key] / months, 1e-9))
+            promoted = row[key]
+            if promoted < 0 or peaks[promoted, place] < enough:
+                continue
+            high = peaks[promoted, place]
+            total = 0.0
+            for which in range(high):
+                total += peak[promoted, place, which]
+            lowest = peak[promoted, place, 0]
+            tail[key, 0, place, 1] = lowest
+            tail[key, 0, place, 2] = max(total / high - lowest, LEAST_SCALE)
+            tail[key, 0, place, 3] = log(high) - log(months)
+
+
+@compiled
+def limits(tails: Any, shares: Any, found: Any) -> None:
+    """The total that each habit reaches `share` times a month.
+
+    Args:
+        tails: by key and column: typical, log tail, scale, log rate.
+        shares: by column: alerts a month a channel may raise for one key.
+        found: filled in, by key and column.
+    """
+    for at in range(tails.shape[0]):
+        for place in range(tails.shape[1]):
+            tail = tails[at, place]
+            z = max(np.float64(tail[3]) - log(shares[place]), 0.0)
+            reach = np.float64(tail[1]) + np.float64(tail[2]) * z
+            found[at, place] = expm1(min(reach, MOST_LOG))

@@ -1,0 +1,137 @@
+"""The loops over open windows: where events go, what they add, which limits that passes."""
+
+from math import ceil, expm1, log
+from typing import Any
+
+import numpy as np
+
+from schemas.compiled import compiled, inlined
+
+FREE = -1
+OPENING = -2
+NEVER = -(2**31)
+NO_LIMIT = 2**62
+MOST = 2.0**61  # of a learned limit
+MOST_LOG = 40.0
+
+
+@compiled
+def find(slot: Any, asked: Any, grid: Any, windows: Any, cells: Any, opening: Any) -> int:
+    """The window of each event, and its cell where it is open.
+
+    Args:
+        slot: key -> cells of its even and odd window.
+        asked: keys, times, and by key what decides its phase.
+        grid: steps of a window and their width, ms.
+        windows, cells: filled in.
+        opening: filled in: events that are the first of a window that is not open.
+    Returns:
+        How many these are.
+    """
+    keys, times, seed = asked
+    steps, step_ms = grid
+    count = 0
+    for at in range(len(keys)):
+        key = keys[at]
+        windows[at] = (times[at] + seed[key] % steps * step_ms) // (steps * step_ms)
+        cells[at] = slot[key, windows[at] & 1]
+        if cells[at] == FREE:
+            slot[key, windows[at] & 1] = OPENING
+            opening[count] = at
+            count += 1
+    return count
+
+
+@compiled
+def found(slot: Any, keys: Any, windows: Any, cells: Any) -> None:
+    """The cells of events whose windows are all open."""
+    for at in range(len(keys)):
+        cells[at] = slot[keys[at], windows[at] & 1]
+
+
+@compiled
+def grow(total: Any, cells: Any, feature: int, amount: Any) -> None:
+    """Adds what each event brings to the total of its window."""
+    for at in range(len(cells)):
+        total[cells[at], feature] += amount[at]
+
+
+@compiled
+def crossed(total: Any, limit: Any, feature: Any, cells: Any, hot: Any) -> int:
+    """The cells among those of some events that are above a limit; one may come repeatedly."""
+    count = 0
+    for at in range(len(cells)):
+        cell = cells[at]
+        for channel in range(len(feature)):
+            if total[cell, feature[channel]] > limit[cell, channel]:
+                hot[count] = cell
+                count += 1
+                break
+    return count
+
+
+@compiled
+def pin(habit: Any, channels: Any, width: float, asked: Any, opened: Any) -> None:
+    """Writes down by what windows that open now are judged.
+
+    Args:
+        habit: columns by key: version, version_n, version_count, tail, first.
+        channels: by channel: limit, windows its key must have, windows from which it is not
+            looked at, alerts a month, learned and counted feature or -1.
+        width: of a window, as a share of a month.
+        asked: keys, windows and cells of what opens.
+        opened: columns by cell: tail, mature, limit.
+    """
+    version, version_n, version_count, tails, first = habit
+    above, least, below, shares, learned, counted = channels
+    keys, windows, cells = asked
+    tail, mature, limit = opened
+    for at in range(len(keys)):
+        key, cell = keys[at], cells[at]
+        which = 1 if version[key, 0] > windows[at] - 2 else 0
+        known = version_n[key, which] if version[key, which] != NEVER else 0
+        for place in range(tail.shape[1]):
+            for part in range(4):
+                tail[cell, place, part] = tails[key, which, place, part]
+        mature[cell] = known
+        months = (windows[at] - first[key] - 1) * width
+        for channel in range(len(above)):
+            if known < least[channel] or known >= below[channel]:
+                limit[cell, channel] = NO_LIMIT
+                continue
+            most = above[channel]
+            if learned[channel] >= 0:
+                one = tails[key, which, learned[channel]]
+                most = max(most, np.int64(min(reached(one, shares[channel]), MOST)))
+            if counted[channel] >= 0:
+                before = version_count[key, which, counted[channel]]
+                most = max(most, rare_count(before, months, shares[channel], width))
+            limit[cell, channel] = most
+
+
+@inlined
+def reached(tail: Any, share: float) -> float:
+    """The total that a habit reaches `share` times a month; see `detectors.habits.limits`."""
+    z = max(np.float64(tail[3]) - log(share), 0.0)
+    return expm1(min(np.float64(tail[1]) + np.float64(tail[2]) * z, MOST_LOG))
+
+
+@inlined
+def rare_count(before: int, months: float, share: float, width: float) -> int:
+    """The count in one window that a steady rate passes at most `share` times a month.
+
+    Poisson tail bounded by Chernoff: P(N >= n) <= exp(-(n ln(n/m) - n + m)) for n > m.
+
+    Args:
+        before: events so far.
+        months: over which they came.
+        width: of a window, as a share of a month.
+    """
+    mean = (before + 1.0) / (max(months, 0.0) + 0.1) * width
+    wanted = log(1.0 / width / share)  # windows a month over alerts a month
+    count = max(ceil(mean), 1.0)
+    for _ in range(40):
+        if count * log(count / mean) - count + mean >= wanted:
+            break
+        count += 1
+    return np.int64(count)
