@@ -21,9 +21,8 @@ from schemas.samples import (
     loops,
     make_clients,
     trials,
-    trials_health,
-    trials_keys,
 )
+from schemas.samples.all_trials import TRIALS
 from schemas.testing import record
 from streams.columns import _MAKERS, Columns
 from streams.pipeline import CoreSettings, Pipeline
@@ -65,8 +64,7 @@ def staged() -> list[bytes]:
         loops.growing_agent(0, at(DAYS, 15), keys[5]),
     ]
     lines = [line.data for day in world.lines() for line in day]
-    kinds = {**trials_keys.TRIALS, **trials_health.TRIALS}.values()
-    for seed, trial in enumerate(kinds):
+    for seed, trial in enumerate(TRIALS.values()):
         lines += trial.attacks[0](seed)
     return sorted(lines, key=lambda line: decode_line(line)[1])
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from schemas.samples import trials_health, trials_keys
+from schemas.samples.all_trials import TRIALS
 from schemas.samples.trials import Scene, settings
 from streams.pipeline import CoreSettings, Pipeline
 
-TRIALS = {**trials_keys.TRIALS, **trials_health.TRIALS}
 ATTACKS = [(name, scene) for name, trial in TRIALS.items() for scene in trial.attacks]
 QUIET = [(name, scene) for name, trial in TRIALS.items() for scene in trial.quiet]
 SEED = 1000

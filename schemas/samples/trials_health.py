@@ -1,4 +1,4 @@
-"""Scenes of services and tools that change under their users, and of users who change themselves.
+"""Scenes of models that change under their users, and of users who change themselves.
 
 `per` is how many calls stand for one that is looked at: health is judged by a sample.
 """
@@ -9,27 +9,29 @@ from typing import Any
 import numpy as np
 
 from schemas.samples.clients import TENANTS
-from schemas.samples.lines import HOUR_MS, Line, Times, at, fingerprint
+from schemas.samples.lines import Line, Times, at, fingerprint
 from schemas.samples.plain import lines_of
 from schemas.samples.trials import Trial, arrived
 
 BEGIN, CHANGE, END = at(0, 8), at(2, 8), at(3, 8)
 BEFORE, AFTER = 320, 160  # calls that are looked at, before and after the change
-MODEL_SAMPLE, TOOL_SAMPLE = 16, 4  # calls of which one is looked at
+MODEL_SAMPLE = 16  # calls of which one is looked at
 
 Rng = np.random.Generator
 
 
-def _rng(seed: int, name: str) -> Rng:
+def rng_of(seed: int, name: str) -> Rng:
+    """The randomness of one scene."""
     return np.random.default_rng((seed, 80, sum(name.encode())))
 
 
-def _times(rng: Rng, per: int, before: int = BEFORE, after: int = AFTER) -> Times:
+def times_of(rng: Rng, per: int, before: int = BEFORE, after: int = AFTER) -> Times:
+    """When calls come: so many looked at before the change, so many after it."""
     early = rng.integers(BEGIN, CHANGE, before * per)
     return np.sort(np.concatenate([early, rng.integers(CHANGE, END, after * per)]))
 
 
-def _drawn(rng: Rng, ms: Times, before: float, after: float, spread: float) -> Any:
+def drawn(rng: Rng, ms: Times, before: float, after: float, spread: float) -> Any:
     """Log-normal values around one median before the change and another after it."""
     return np.where(ms < CHANGE, before, after) * rng.lognormal(0, spread, len(ms))
 
@@ -61,8 +63,8 @@ def _keys(rng: Rng, seed: int, name: str, count: int, calls: int) -> tuple[list[
 def _cached(
     seed: int, name: str, per: int, share: Callable[[Rng, Times], Any], least: int = 1500
 ) -> list[bytes]:
-    rng = _rng(seed, name)
-    ms = _times(rng, per)
+    rng = rng_of(seed, name)
+    ms = times_of(rng, per)
     size = rng.integers(least, 4 * least, len(ms))
     read = (size * np.clip(share(rng, ms), 0, 0.98)).astype(int)
     lines = _model_calls(seed, name, ms, input_tokens=size, cache_read_tokens=read)
@@ -107,8 +109,8 @@ def _written(
     seed: int, name: str, per: int, hits: Callable[[Rng, Times], Any], size: int
 ) -> list[bytes]:
     """Prompts marked for the cache: those in `hits` are read, the others written."""
-    rng = _rng(seed, name)
-    ms = _times(rng, per, 60, 60)
+    rng = rng_of(seed, name)
+    ms = times_of(rng, per, 60, 60)
     tokens, read = rng.integers(size, 4 * size, len(ms)), hits(rng, ms)
     lines = _model_calls(
         seed,
@@ -123,13 +125,13 @@ def _written(
 
 def timestamp_first(seed: int, per: int = 1) -> list[bytes]:
     """Every prompt begins with the time of day, so that none is ever found again."""
-    rate = float(_rng(seed, "rate").uniform(0, 0.1))
+    rate = float(rng_of(seed, "rate").uniform(0, 0.1))
     return _written(seed, "stamped", per, lambda rng, ms: rng.random(len(ms)) < rate, 2000)
 
 
 def well_cached(seed: int, per: int = 1) -> list[bytes]:
     """One write, many reads."""
-    rate = float(_rng(seed, "well").uniform(0.5, 0.95))
+    rate = float(rng_of(seed, "well").uniform(0.5, 0.95))
     return _written(seed, "well", per, lambda rng, ms: rng.random(len(ms)) < rate, 2000)
 
 
@@ -146,8 +148,8 @@ def new_prompt_warms_up(seed: int, per: int = 1) -> list[bytes]:
 
 
 def _answered(seed: int, name: str, per: int, by: Callable[[Rng, Times], Any]) -> list[bytes]:
-    rng = _rng(seed, name)
-    ms = _times(rng, per)
+    rng = rng_of(seed, name)
+    ms = times_of(rng, per)
     keys, _ = _keys(rng, seed, name, 4, len(ms))
     answered = [str(one) for one in by(rng, ms)]
     lines = _model_calls(seed, name, ms, keys, response_model=answered, tenant_id=None)
@@ -213,8 +215,8 @@ def _several_keys(
     seed: int, name: str, per: int, field: str, times: Callable[[Rng, Any, Times], Any], scale: int
 ) -> list[bytes]:
     """A model that several keys use, each in its own way; `times` multiplies the usual."""
-    rng = _rng(seed, name)
-    ms = _times(rng, per, 500, 250)
+    rng = rng_of(seed, name)
+    ms = times_of(rng, per, 500, 250)
     count = int(rng.integers(4, 9))
     keys, which = _keys(rng, seed, name, count, len(ms))
     value = rng.uniform(0.5, 2, count)[which] * rng.lognormal(0, 0.45, len(ms)) * scale
@@ -273,8 +275,8 @@ def one_prompt_changes(seed: int, per: int = 1) -> list[bytes]:
 
 def mix_of_keys_changes(seed: int, per: int = 1) -> list[bytes]:
     """The key with the longest answers begins to make most of the calls."""
-    rng = _rng(seed, "mix")
-    ms = _times(rng, per, 500, 250)
+    rng = rng_of(seed, "mix")
+    ms = times_of(rng, per, 500, 250)
     which = np.where(ms < CHANGE, rng.integers(0, 5, len(ms)), 0)
     which = np.where(rng.random(len(ms)) < 0.3, rng.integers(0, 5, len(ms)), which)
     keys = [fingerprint(seed, "trial", "mix", number) for number in which.tolist()]
@@ -285,105 +287,6 @@ def mix_of_keys_changes(seed: int, per: int = 1) -> list[bytes]:
     return arrived(lines, seed)
 
 
-# --- tool-truncation, tool-drift ------------------------------------------------------------
-
-
-def _tool_calls(
-    seed: int, name: str, per: int, fields: Callable[[Rng, Times, Any], dict[str, Any]]
-) -> list[bytes]:
-    """Calls of one tool by many sessions of a few calls each."""
-    rng = _rng(seed, name)
-    ms = _times(rng, per, 160, 80)
-    run = ((ms - BEGIN) // HOUR_MS) * 8 + rng.integers(0, 8, len(ms))
-    more = fields(rng, ms, run)
-    sessions = more.pop("sessions", run)
-    lines = lines_of(
-        (seed, name),
-        ms,
-        **{
-            "event_name": "agent.tool_call",
-            "tenant_id": TENANTS[seed % len(TENANTS)],
-            "api_key_id": fingerprint(seed, "trial", name),
-            "tool_name": f"{name}-{seed}".replace(" ", "_"),
-            "conversation_id": [fingerprint(seed, name, one) for one in sessions.tolist()],
-            "tool_args_hash": [fingerprint(seed, name, "args", n) for n in range(len(ms))],
-            "status": "ok",
-            **more,
-        },
-    )
-    return arrived(lines, seed)
-
-
-def results_outgrow(seed: int, per: int = 1) -> list[bytes]:
-    """A tool begins to return more than fits."""
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        share = np.where(ms < CHANGE, rng.uniform(0, 0.2), rng.uniform(0.75, 1))
-        return {"tool_result_truncated": rng.random(len(ms)) < share}
-
-    return _tool_calls(seed, "outgrown", per, fields)
-
-
-def always_cut(seed: int, per: int = 1) -> list[bytes]:
-    """A log search that never fits."""
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        return {"tool_result_truncated": rng.random(len(ms)) < 0.85}
-
-    return _tool_calls(seed, "logs", per, fields)
-
-
-def one_large_file(seed: int, per: int = 1) -> list[bytes]:
-    """One session reads one large file, page after page."""
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        reading = (ms >= CHANGE) & (rng.random(len(ms)) < 0.9)
-        return {"tool_result_truncated": reading, "sessions": np.where(reading, -1, run)}
-
-    return _tool_calls(seed, "file", per, fields)
-
-
-def tool_begins_to_fail(seed: int, per: int = 1) -> list[bytes]:
-    """A tool fails for most sessions after a deployment, or returns far larger results."""
-    failing = bool(_rng(seed, "way").random() < 0.5)
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        if not failing:
-            size = _drawn(rng, ms, 800, 800 * float(rng.choice([0.08, 10])), 0.6)
-            return {"tool_result_size": np.rint(size).astype(int)}
-        share = np.where(ms < CHANGE, 0.05, rng.uniform(0.7, 1))
-        failed = rng.random(len(ms)) < share
-        return {"status": [("error" if one else "ok") for one in failed.tolist()]}
-
-    return _tool_calls(seed, "failing", per, fields)
-
-
-def tool_as_flaky_as_ever(seed: int, per: int = 1) -> list[bytes]:
-    """A tool that fails one time in four, with results of all sizes."""
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        failed = rng.random(len(ms)) < 0.25
-        return {
-            "status": [("error" if one else "ok") for one in failed.tolist()],
-            "tool_result_size": np.rint(rng.lognormal(6, 1, len(ms))).astype(int),
-        }
-
-    return _tool_calls(seed, "flaky", per, fields)
-
-
-def one_stuck_agent(seed: int, per: int = 1) -> list[bytes]:
-    """One agent repeats a call that fails; the others get on."""
-
-    def fields(rng: Rng, ms: Times, run: Any) -> dict[str, Any]:
-        stuck = (ms >= CHANGE) & (rng.random(len(ms)) < 0.7)
-        return {
-            "status": [("error" if one else "ok") for one in stuck.tolist()],
-            "sessions": np.where(stuck, -1, run),
-        }
-
-    return _tool_calls(seed, "stuck", per, fields)
-
-
 TRIALS = {
     "cache-collapse": Trial(
         (prompt_reordered,), (never_cached, cached_at_times, cold_start), MODEL_SAMPLE
@@ -392,10 +295,6 @@ TRIALS = {
         (stays_on_fallback,), (alias_of_another, falls_back_at_times, new_version), MODEL_SAMPLE
     ),
     "slow-first-token": Trial((provider_slows,), (one_key_slows, a_little_slower), MODEL_SAMPLE),
-    "tool-truncation": Trial((results_outgrow,), (always_cut, one_large_file)),
-    "tool-drift": Trial(
-        (tool_begins_to_fail,), (tool_as_flaky_as_ever, one_stuck_agent), TOOL_SAMPLE
-    ),
     "first-touch-burn": Trial((timestamp_first,), (well_cached, new_prompt_warms_up), MODEL_SAMPLE),
     "model-rotation": Trial(
         (new_version,),

@@ -9,7 +9,6 @@ from schemas.samples.lines import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
-    SECOND_MS,
     Line,
     Times,
     at,
@@ -23,11 +22,13 @@ PERIODS_MIN = (3, 60, 90, 360)  # of the key checkers of resale proxies
 THEFT = at(3, 9)
 
 
-def _rng(seed: int, name: str) -> np.random.Generator:
+def rng_of(seed: int, name: str) -> np.random.Generator:
+    """The randomness of one scene."""
     return np.random.default_rng((seed, sum(name.encode())))
 
 
-def _key(seed: int, name: object) -> str:
+def key_of(seed: int, name: object) -> str:
+    """A key of one scene."""
     return fingerprint(seed, "trial", name)
 
 
@@ -57,7 +58,7 @@ def work(
     found: list[Line] = _calls(
         (seed, "work", name, address, begin),
         ms,
-        _key(seed, name),
+        key_of(seed, name),
         tenant,
         client_address=address,
         input_tokens=sizes,
@@ -72,7 +73,7 @@ def _tries(
     sizes = {"input_tokens": tokens, "output_tokens": 2}
     label = (seed, "tries", name, address)
     found: list[Line] = _calls(
-        label, ms, _key(seed, name), TENANTS[0], **{"client_address": address, **sizes, **more}
+        label, ms, key_of(seed, name), TENANTS[0], **{"client_address": address, **sizes, **more}
     )
     return found
 
@@ -87,7 +88,7 @@ def _beats(rng: np.random.Generator, begin: int, rounds: int, period_ms: int, ji
 
 def beacon(seed: int) -> list[bytes]:
     """A resale proxy checks a key at its period, two models at a time; the owner works on."""
-    rng = _rng(seed, "beacon")
+    rng = rng_of(seed, "beacon")
     period = int(rng.choice(PERIODS_MIN)) * MINUTE_MS
     beats = _beats(rng, at(2, int(rng.integers(0, 24))), 12, period, 0.03)
     both = np.repeat(beats, 2) + np.tile([0, 40], len(beats))
@@ -97,21 +98,21 @@ def beacon(seed: int) -> list[bytes]:
 
 def health_check(seed: int) -> list[bytes]:
     """The owner's own check, from where the program runs, since the key began."""
-    beats = _beats(_rng(seed, "check"), at(0), 300, 10 * MINUTE_MS, 0.01)
+    beats = _beats(rng_of(seed, "check"), at(0), 300, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
     return arrived(lines + _tries(seed, "k", "10.1.1.1", beats), seed)
 
 
 def monitored_since_birth(seed: int) -> list[bytes]:
     """A monitoring service has watched the key from its own address since the first day."""
-    beats = _beats(_rng(seed, "monitor"), at(0, 3), 300, 10 * MINUTE_MS, 0.01)
+    beats = _beats(rng_of(seed, "monitor"), at(0, 3), 300, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
     return arrived(lines + _tries(seed, "k", "10.8.8.8", beats), seed)
 
 
 def moved_with_its_check(seed: int) -> list[bytes]:
     """The program moves to another address, and its check with it."""
-    beats = _beats(_rng(seed, "moved"), at(2, 12), 60, 10 * MINUTE_MS, 0.01)
+    beats = _beats(rng_of(seed, "moved"), at(2, 12), 60, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2, 12))
     lines += work(seed, "k", TENANTS[0], "10.2.2.2", at(2, 12), at(3), 400)
     return arrived(lines + _tries(seed, "k", "10.2.2.2", beats), seed)
@@ -119,7 +120,7 @@ def moved_with_its_check(seed: int) -> list[bytes]:
 
 def short_questions(seed: int) -> list[bytes]:
     """Somebody asks short questions from a new place, when they come to mind."""
-    rng = _rng(seed, "short")
+    rng = rng_of(seed, "short")
     ms = at(2, 9) + np.sort(rng.integers(0, 12 * HOUR_MS, 60))
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
     return arrived(lines + _tries(seed, "k", "10.3.3.3", ms), seed)
@@ -130,7 +131,7 @@ def short_questions(seed: int) -> list[bytes]:
 
 def one_key_two_tenants(seed: int) -> list[bytes]:
     """A copied key works for another tenant as well."""
-    rng = _rng(seed, "shared")
+    rng = rng_of(seed, "shared")
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(4))
     count = int(rng.integers(1, 30))
     ms = at(2, 8) + np.sort(rng.integers(0, 6 * HOUR_MS, count))
@@ -165,7 +166,7 @@ def _guests(
     seed: int, tenants: int, keys: int, homes: list[str], away: str, begin: int
 ) -> list[Line]:
     """Keys that work at home for three days and are then used from one new address."""
-    rng = _rng(seed, "guests")
+    rng = rng_of(seed, "guests")
     lines = []
     for number in range(keys):
         name, tenant = f"k{number}", TENANTS[number % tenants]
@@ -177,7 +178,7 @@ def _guests(
 
 def resale_proxy(seed: int) -> list[bytes]:
     """One address is answered with the keys of several tenants, all of which work at home too."""
-    tenants = int(_rng(seed, "resale").integers(3, 8))
+    tenants = int(rng_of(seed, "resale").integers(3, 8))
     homes = [f"10.{number}.0.1" for number in range(20)]
     return arrived(_guests(seed, tenants, 2 * tenants, homes, "198.18.7.7", THEFT), seed)
 
@@ -214,7 +215,7 @@ def shared_office(seed: int) -> list[bytes]:
 
 def canary_tried(seed: int) -> list[bytes]:
     """A planted key is tried once, answered or not."""
-    status = int(_rng(seed, "canary").choice([200, 401, 403]))
+    status = int(rng_of(seed, "canary").choice([200, 401, 403]))
     ms = np.array([at(1, 7)])
     outcome = "ok" if status == 200 else "error"
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2))
@@ -233,7 +234,7 @@ def canary_tried(seed: int) -> list[bytes]:
 
 def revoked_and_used(seed: int) -> list[bytes]:
     """A key goes on after it was revoked."""
-    ms = REVOKED_MS + _rng(seed, "revoked").integers(6 * MINUTE_MS, DAY_MS, 5)
+    ms = REVOKED_MS + rng_of(seed, "revoked").integers(6 * MINUTE_MS, DAY_MS, 5)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
     return arrived(lines + _tries(seed, "r", "10.1.1.9", ms, api_key_id=REVOKED), seed)
 
@@ -246,101 +247,10 @@ def ordinary_keys(seed: int) -> list[bytes]:
 
 def revoked_after_use(seed: int) -> list[bytes]:
     """A key works until it is revoked, and for the minutes that takes."""
-    last = REVOKED_MS + int(_rng(seed, "grace").integers(0, 5 * MINUTE_MS))
+    last = REVOKED_MS + int(rng_of(seed, "grace").integers(0, 5 * MINUTE_MS))
     ms = np.append(at(0) + np.arange(60) * HOUR_MS, last)
     ms = ms[ms <= last]
     return arrived(_tries(seed, "r", "10.1.1.9", ms, 900, api_key_id=REVOKED), seed)
-
-
-# --- logging-tamper -------------------------------------------------------------------------
-
-
-def _actions(seed: int, actions: list[str], user: str, ok: bool = True) -> list[bytes]:
-    ms = at(1) + np.arange(len(actions)) * 40 * SECOND_MS
-    lines = lines_of(
-        (seed, "actions", *actions),
-        ms,
-        event_name="llm.control_plane",
-        operation_name=actions,
-        provider_name="aws.bedrock",
-        user_id=user,
-        status="ok" if ok else "error",
-        cloud_account_id="123456789012",
-    )
-    return arrived(lines + work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2)), seed)
-
-
-def logging_deleted(seed: int) -> list[bytes]:
-    """Somebody looks at the logging configuration and deletes it."""
-    off = ["DeleteModelInvocationLoggingConfiguration", "StopLogging", "DeleteGuardrail"]
-    chosen = off[int(_rng(seed, "off").integers(len(off)))]
-    return _actions(seed, ["GetModelInvocationLoggingConfiguration", chosen], "eve")
-
-
-def logging_attempted(seed: int) -> list[bytes]:
-    """Somebody tries to switch logging off and may not."""
-    return _actions(seed, ["DeleteModelInvocationLoggingConfiguration"], "eve", ok=False)
-
-
-def posture_scan(seed: int) -> list[bytes]:
-    """A security scanner reads every setting, day and night."""
-    reads = ["GetModelInvocationLoggingConfiguration", "DescribeTrails", "ListGuardrails"]
-    return _actions(seed, reads * 20, "scanner")
-
-
-def automation_redeploys(seed: int) -> list[bytes]:
-    """Automation on the list replaces the logging configuration with the same one."""
-    off, on = "DeleteModelInvocationLoggingConfiguration", "PutModelInvocationLoggingConfiguration"
-    return _actions(seed, [off, on], AUTOMATION)
-
-
-# --- unmetered-usage ------------------------------------------------------------------------
-
-
-def _billed(seed: int, stolen: int, missing: float = 0.0) -> list[bytes]:
-    """Ten hours of calls, and the provider's hourly report of them, minutes late.
-
-    Args:
-        stolen: tokens an hour that do not come through the gateway, from the fifth hour on.
-        missing: share of the last two hours' calls that the provider bills an hour later.
-    """
-    rng = _rng(seed, "billed")
-    begin = at(1)
-    lines = work(seed, "k", TENANTS[0], "10.1.1.1", begin - HOUR_MS, begin + 11 * HOUR_MS, 1500)
-    billed = np.zeros(12)
-    for line in lines:
-        hour = (line.ms - int(rng.exponential(3000)) - begin) // HOUR_MS
-        text = line.data
-        used = int(text.split(b'input_tokens":')[1].split(b",")[0].split(b"}")[0])
-        used += int(text.split(b'output_tokens":')[1].split(b",")[0].split(b"}")[0])
-        billed[max(0, hour + int(rng.random() < missing))] += used if hour >= 0 else 0
-    billed[5:] += stolen * rng.uniform(0.7, 1.3, 7)
-    reports = lines_of(
-        (seed, "report"),
-        begin + np.arange(1, 11) * HOUR_MS,
-        event_name="llm.usage_bucket",
-        event_granularity="bucket",
-        api_key_id=_key(seed, "k"),
-        input_tokens=billed[:10].astype(int),
-        latency_ms=float(HOUR_MS),
-    )
-    delays = {line.id: int(rng.integers(0, 40)) * MINUTE_MS for line in reports}
-    return arrived(lines + reports, seed, delays)
-
-
-def used_around_the_gateway(seed: int) -> list[bytes]:
-    """Whoever holds the provider's key calls the provider directly."""
-    return _billed(seed, int(_rng(seed, "around").integers(40_000, 900_000)))
-
-
-def billed_as_seen(seed: int) -> list[bytes]:
-    """The report says what the gateway saw, but for calls that straddle the edges."""
-    return _billed(seed, 0)
-
-
-def billed_in_the_next_hour(seed: int) -> list[bytes]:
-    """A tenth of each hour is billed an hour later."""
-    return _billed(seed, 0, missing=0.1)
 
 
 TRIALS = {
@@ -356,8 +266,4 @@ TRIALS = {
     ),
     "canary-key": Trial((canary_tried,), (ordinary_keys,)),
     "revoked-key": Trial((revoked_and_used,), (revoked_after_use, ordinary_keys)),
-    "logging-tamper": Trial(
-        (logging_deleted, logging_attempted), (posture_scan, automation_redeploys)
-    ),
-    "unmetered-usage": Trial((used_around_the_gateway,), (billed_as_seen, billed_in_the_next_hour)),
 }

@@ -1,0 +1,11 @@
+"""The trials of every detector that has some, by its id."""
+
+from schemas.samples import trials_bills, trials_health, trials_keys, trials_tools
+from schemas.samples.trials import Trial
+
+TRIALS: dict[str, Trial] = {
+    **trials_keys.TRIALS,
+    **trials_bills.TRIALS,
+    **trials_health.TRIALS,
+    **trials_tools.TRIALS,
+}
