@@ -16,6 +16,7 @@ from alerts.store_engine import Target
 from schemas.finding import Severity
 
 if TYPE_CHECKING:
+    from alerts.incident_desk import Desk
     from alerts.posting import Poster
 
 Line = Annotated[str, MinLen(1), MaxLen(256)]
@@ -39,10 +40,12 @@ class Place:
     Attributes:
         base: folder that relative paths of the configuration start from.
         database: the store; sinks keep small things there.
+        desk: where people's answers go (buttons); None where nobody can answer.
     """
 
     base: Path
     database: Target
+    desk: "Desk | None" = None
 
 
 class DestinationSettings(BaseModel):

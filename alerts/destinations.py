@@ -10,6 +10,7 @@ from alerts.base import RetryLater, Sink
 from alerts.destination_base import Place
 from alerts.destination_settings import TYPES, Destination
 from alerts.incident import Incident
+from alerts.incident_desk import Desk
 from alerts.store_engine import Target
 from schemas.finding import Finding
 
@@ -86,13 +87,14 @@ class Destinations:
                 faults.append(Fault(("destinations", name, secret.setting), what, remedy))
         return faults
 
-    def open(self, database: Target) -> list[Sink]:
+    def open(self, database: Target, desk: Desk | None = None) -> list[Sink]:
         """A sink for each; nothing is sent yet, and secrets are read when they are needed.
 
         Args:
             database: the store (sinks keep small things there).
+            desk: where people's answers go, of sinks that take any.
         """
-        place = Place(self._base, database)
+        place = Place(self._base, database, desk)
         return [each.sink(name, place) for name, each in self.settings.items()]
 
 

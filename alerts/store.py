@@ -4,6 +4,7 @@
 with what was found in it. The same findings again change nothing.
 """
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from schemas.finding import Finding
 MAX_DUE = 500  # incidents that time changes in one transaction
 MAX_CONTROLS = 100_000  # silences and decisions kept; the oldest that are over go
 MAX_TROUBLES = 100  # announcements that wait
+TRIM_EVERY_S = 600.0
 
 
 class NobodyWaits:
@@ -88,6 +90,7 @@ class AlertStore:
         self.policy = policy or Policy()
         self._limit = limit
         self._kept = kept or Kept()
+        self._trimmed = time.monotonic()
         self._troubles: deque[Trouble] = deque(maxlen=MAX_TROUBLES)
 
     def record(
@@ -174,9 +177,13 @@ class AlertStore:
     def tick(self, now: datetime | None = None) -> int:
         """What time does: quiet incidents resolve, acks and snoozes run out; gives how many.
 
-        Queues again for destinations that had no room, too.
+        Queues again for destinations that had no room, and lets go what is beyond `Kept`, too.
         """
         now = now or datetime.now(UTC)
+        if time.monotonic() - self._trimmed >= TRIM_EVERY_S:
+            self._trimmed = time.monotonic()
+            with writing(self.engine) as connection:
+                self.trim_in(connection)
         query = select(INCIDENTS.c.id).where(INCIDENTS.c.due <= now.timestamp()).limit(MAX_DUE)
         c = DESTINATIONS.c
         outside = select(c.destination).where(c.overflow_since.is_not(None))

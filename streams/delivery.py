@@ -8,8 +8,10 @@ from pathlib import Path
 from alerts.deliverer import Deliverer
 from alerts.destinations import Destinations
 from alerts.incident import RUNNER, Action, key_of
+from alerts.incident_desk import Desk
 from alerts.store import AlertStore
 from schemas.finding import Finding
+from streams.decide import Emit, from_outside
 from streams.own_findings import (
     destination_entity,
     destination_full,
@@ -34,6 +36,8 @@ class Delivery:
     """
 
     def __init__(self, data: Path, settings: Settings) -> None:
+        self._data = data
+        self._settings = settings
         table = dict(settings.destinations)
         if settings.store.findings_file:
             path = (data / settings.store.findings_file).resolve()
@@ -41,8 +45,19 @@ class Delivery:
         self.router = Destinations(table, settings.base)
         self._deliverer: Deliverer | None = None
 
-    def start(self, alerts: AlertStore, record: Callable[[Sequence[Finding]], object]) -> None:
-        """Begins to deliver; a destination that only a person can mend becomes a finding."""
+    def start(
+        self,
+        alerts: AlertStore,
+        record: Callable[[Sequence[Finding]], object],
+        emit: Emit | None = None,
+    ) -> None:
+        """Begins to deliver; a destination that only a person can mend becomes a finding.
+
+        Args:
+            record: stores findings of the runner itself.
+            emit: hands what people decide to the core.
+        """
+        desk = Desk(alerts, emit or from_outside(self._data, self._settings))
 
         def fault(name: str, reason: str) -> None:
             record([destination_held(name, reason, datetime.now(UTC))])
@@ -67,7 +82,7 @@ class Delivery:
 
         self._deliverer = Deliverer(
             alerts.engine,
-            self.router.open(alerts.engine),
+            self.router.open(alerts.engine, desk),
             on_fault=fault,
             on_recovered=recovered,
             chores=chores,

@@ -14,6 +14,7 @@ from schemas.adapters import Adapted, adapt
 from schemas.finding import Finding
 from schemas.identity import Pepper
 from streams import tokens
+from streams.decide import into_journal
 from streams.delivery import Delivery
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
@@ -161,7 +162,7 @@ def _serve(
     server = Server(ingest.app())
     server.until_signal()
     judge.start()
-    delivery.start(store.alerts, judge.record)
+    delivery.start(store.alerts, judge.record, into_journal(journal))
     log.info("listening on %s", address(listener))
     server.run(sockets=[listener])
     log.info("stopping: %d events left to judge", judge.lag())
