@@ -55,6 +55,13 @@ def raised(lines: Iterable[bytes], detector: str = "", **settings: Any) -> list[
     return [f for f in found if f.revision == 1 and detector in ("", f.detector)]
 
 
+def alone(lines: Iterable[bytes], detector: str, **settings: Any) -> list[Finding]:
+    """What one inspecting detector says when no other is asked and no window is kept."""
+    pipeline = Pipeline(CoreSettings(**settings), only={detector})
+    found = pipeline.process(b"\n".join(lines)).findings
+    return [f for f in found if f.detector == detector]
+
+
 def home() -> Client:
     """A busy client without a health check."""
     return next(c for c in make_clients(0) if not c.cron_s and c.per_day > 400)
