@@ -76,11 +76,8 @@ def _line(delivery: Delivery, product_version: str, longest: int, message: int) 
         *_labelled("cfp1", "costUsd", finding.cost_usd),
         *_labelled("cfp2", "probability", finding.probability),
     ]
-    told = [
-        f"{name}={clean(str(value), longest)}"
-        for name, value in fields
-        if value not in (None, "") and clean(str(value), longest)
-    ]
+    cleaned = ((name, clean(str(value), longest)) for name, value in fields if value is not None)
+    told = [f"{name}={value}" for name, value in cleaned if value]
     told.append(f"msg={clean(finding.summary, message)}")
     return "|".join((*header, " ".join(told)))
 

@@ -157,6 +157,11 @@ class SyslogSink:
             raise unreachable(error) from None
         return "connects (syslog has no answers; nothing was sent)"
 
+    @property
+    def resent(self) -> int:
+        """Records that were sent again because a connection broke."""
+        return self._stream.resent
+
     def close(self) -> None:
         """Ends the connection, so that the receiver reads to the end."""
         self._stream.close()

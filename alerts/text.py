@@ -18,6 +18,8 @@ def plain(text: str, limit: int) -> str:
     >>> plain("a\\u202egnp.exe\\n", 20)
     'a�gnp.exe�'
     """
+    if len(text) <= limit and text.isprintable():  # nearly all
+        return text
     clean = "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c
         for c in text[: limit + 1]

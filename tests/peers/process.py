@@ -56,6 +56,11 @@ class Process:
             self._process.kill()
             self._process.wait()
 
+    def kill(self) -> None:
+        """As a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
     def output(self) -> str:
         """What it has printed so far."""
         return self._output.read_text(errors="replace")
