@@ -51,8 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     from schemas.adapters import UnknownFormat
+    from streams.collector import calm
     from streams.replay import Replay
 
+    calm()
     if bool(arguments.files) == bool(arguments.from_topic):
         return fail("name files, or a topic with --from-topic")
     keeper = _Keeper(arguments.quarantine)

@@ -25,8 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(
         arguments.config, (*EXTRAS, token_problems), overrides
     )  # before anything is opened
+    from streams.collector import calm
     from streams.serve import EXIT_BUSY, DataInUse, serve
 
+    calm()
     try:
         return serve(Path(arguments.data), settings)
     except DataInUse as error:
