@@ -24,7 +24,7 @@ class Derivation:
     told: str
 
 
-def derive(data: Path, finding: dict[str, Any], core: Any) -> Derivation:
+def derive(data: Path, finding: dict[str, Any], core: Any, url: str | None = None) -> Derivation:
     """Replays the journal up to the event that decided, from the nearest state there is."""
     from schemas.finding import Finding
     from streams.pipeline import Pipeline
@@ -33,7 +33,7 @@ def derive(data: Path, finding: dict[str, Any], core: Any) -> Derivation:
     if wanted.family == "health" and wanted.provenance.settings == "":
         return Derivation(None, "It was made by the runner, not by a detector: nothing to replay.")
     decided = wanted.provenance.position
-    store = Findings(data)
+    store = Findings(data, url)
     try:
         journal = JournalReader(data / "journal.db")
     except FileNotFoundError:

@@ -22,7 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     from streams.wiring import EXTRAS, core_settings
 
     try:
-        store = Findings(arguments.data)
+        settings = load(arguments.config, EXTRAS)
+        store = Findings(arguments.data, settings.store.url())
     except FileNotFoundError:
         return fail(f"no findings in {arguments.data}: has `tripmeter serve` run there? see --data")
     revisions = store.revisions(arguments.id)
@@ -31,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(f"no single finding begins with {arguments.id!r}; see `tripmeter findings`")
     derivation = None
     if not arguments.no_replay:
-        core = core_settings(load(arguments.config, EXTRAS))
-        derivation = derive(arguments.data, revisions[-1], core)
+        core = core_settings(settings)
+        derivation = derive(arguments.data, revisions[-1], core, settings.store.url())
     if arguments.json:
         told = None if derivation is None else {"same": derivation.same, "told": derivation.told}
         print_json([{"revisions": revisions, "derivation": told}])

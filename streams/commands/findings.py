@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 
 from schemas.finding import Severity
-from streams.commands.shared import add_data, add_json, fail, print_json, print_table
+from streams.commands.shared import add_config, add_data, add_json, fail, print_json, print_table
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 100_000
@@ -13,6 +13,7 @@ MAX_LIMIT = 100_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Filters."""
     add_data(parser)
+    add_config(parser)
     add_json(parser)
     names = [severity.value for severity in Severity]
     parser.add_argument("--severity", choices=names, help="at least so severe")
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints them; 1 with --fail-on when one is severe enough."""
+    from streams.configuration import load
     from streams.store import Findings, parse_since
+    from streams.wiring import EXTRAS
 
     if not 1 <= arguments.limit <= MAX_LIMIT:
         return fail(f"--limit must be between 1 and {MAX_LIMIT}")
@@ -37,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         except (ValueError, OverflowError):
             return fail("--since: write 30m, 2h, 7d or 2026-01-31T12:00:00Z")
     try:
-        store = Findings(arguments.data)
+        store = Findings(arguments.data, load(arguments.config, EXTRAS).store.url())
     except FileNotFoundError:
         return fail(f"no findings in {arguments.data}: has `tripmeter serve` run there? see --data")
     rows = store.select(
