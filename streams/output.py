@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from schemas.finding import Finding
@@ -79,6 +81,21 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Which events of a block are neither late nor redelivered, for others that judge them too.
+
+    Attributes:
+        rows: their places in the block, ascending.
+        added: which of them only add to a call told of before.
+        columns: of all events of the block.
+    """
+
+    rows: npt.NDArray[np.int64]
+    added: npt.NDArray[np.bool_]
+    columns: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """A line that is not an event we can judge."""
 
@@ -96,3 +113,4 @@ class Output:
     rejections: list[Rejection] = field(default_factory=list)
     rollups: list[Rollup] = field(default_factory=list)
     heartbeats: list[Heartbeat] = field(default_factory=list)
+    kept: Kept | None = None

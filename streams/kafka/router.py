@@ -1,0 +1,305 @@
+"""Reads one partition of `events` and says which event goes to which shard: pure, no Kafka.
+
+What it writes is a function of the partition alone: after a crash the same events get the same
+keys, however often they are routed and however fetches cut them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from schemas.adapters import Adapted
+from schemas.decode import InvalidEvent
+from schemas.reader import Reader, columns_of
+from schemas.shape import FIELDS
+from streams.clock import JUMP_MS, Clock, Held
+from streams.clock import START as NO_TIME
+from streams.kafka.lanes import BY_NAME, FIRST, FOR_KEY, Narrow
+from streams.kafka.routed import MAX_LINES, START, Events, Ints, Key, Routed, pack
+
+CANONICAL = "canonical"
+_INDEX_BITS = MAX_LINES.bit_length() - 1  # of a place: the line of a record
+AHEAD = "clock_ahead: more than an hour ahead of every other event"
+
+Adapt = Callable[[bytes, str, str, int], Adapted]  # value, format, source, broker's time in ms
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One record of `events`."""
+
+    offset: int
+    value: bytes
+    stamp_ms: int
+    format: str = CANONICAL
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line or record that is no event; `place` says where it stood."""
+
+    place: str
+    format: str
+    field: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some records: the value for each shard, and what was refused."""
+
+    routed: list[tuple[int, bytes, int]] = field(default_factory=list)  # shard, value, events
+    refused: list[Refusal] = field(default_factory=list)
+    events: int = 0
+
+
+class Router:
+    """One partition of `events`.
+
+    Args:
+        partition: its number.
+        sources: how many partitions `events` has.
+        shards: of the first lane.
+        adapt: turns other formats into canonical events.
+        accepts: which formats may come.
+    """
+
+    def __init__(
+        self, partition: int, sources: int, shards: int, adapt: Adapt, accepts: Iterable[str] = ()
+    ) -> None:
+        self.partition = partition
+        self.sources = sources
+        self.shards = shards
+        self.next = 0  # offset to read
+        self.lost = 0  # records that `events` had no more
+        self._adapt = adapt
+        self._accepts = {CANONICAL, *accepts}
+        self._clock = Clock()
+        self._reached = NO_TIME  # clock after the last event that was routed
+        self._cover: Key = START
+        self._told: list[Key] = [START] * shards
+        self._reader = Reader()
+        self._narrow = Narrow(BY_NAME[FIRST].fields)
+
+    def route(self, records: list[Raw]) -> Outcome:
+        """Routes records; their offsets grow. Those before `next` are passed over."""
+        outcome = Outcome()
+        new = [record for record in records if record.offset >= self.next]
+        if not new:
+            return outcome
+        lines, places = self._lines(new, outcome)
+        self.next = new[-1].offset + 1
+        end = self.next << (_INDEX_BITS + 1)
+        events, spread = self._events(lines, places, outcome)
+        outcome.events = len(events)
+        self._cover = (max(self._clock.now_ms, self._cover[0]), self.partition, end)
+        for shard in np.unique(spread).tolist():
+            rows = np.flatnonzero(spread == shard)
+            outcome.routed.append((shard, self._packed(shard, events, rows), len(rows)))
+        return outcome
+
+    # --- lines of records -------------------------------------------------------------------
+
+    def _lines(self, records: list[Raw], outcome: Outcome) -> tuple[list[bytes], Ints]:
+        """Canonical lines with their places."""
+        values = [record.value for record in records]
+        block = b"\n".join(values)
+        count = len(records)
+        plain = all(record.format == CANONICAL for record in records)
+        if plain and block.count(b"\n") == count - 1 and _hashed(block) and all(values):
+            offsets = np.array([record.offset for record in records], np.int64)
+            return values, _place(offsets, np.zeros(count, np.int64))
+        lines: list[bytes] = []
+        starts: list[int] = []
+        numbers: list[int] = []
+        for record in records:
+            found = self._canonical(record, outcome)
+            lines += found
+            starts += [record.offset] * len(found)
+            numbers += range(len(found))
+        return lines, _place(np.array(starts, np.int64), np.array(numbers, np.int64))
+
+    def _canonical(self, record: Raw, outcome: Outcome) -> list[bytes]:
+        def refuse(reason: str) -> list[bytes]:
+            place = f"{self.partition}:{record.offset}"
+            outcome.refused.append(Refusal(place, record.format, "", reason, record.value))
+            return []
+
+        if record.format not in self._accepts:
+            return refuse("a format that is not accepted here")
+        if record.format == CANONICAL and _hashed(record.value):
+            lines = [line for line in record.value.split(b"\n") if line.strip()]
+        else:
+            try:
+                adapted = self._adapt(record.value, record.format, record.source, record.stamp_ms)
+            except Exception as error:  # an adapter's bug must not stop a partition
+                return refuse(f"cannot be adapted: {type(error).__name__}")
+            for one in adapted.rejections:
+                place = f"{self.partition}:{record.offset}:{one.index + 1}"
+                outcome.refused.append(
+                    Refusal(place, record.format, one.field, one.reason, one.raw)
+                )
+            lines = list(adapted.events)
+        if len(lines) >= MAX_LINES:
+            return refuse(f"more than {MAX_LINES} events in one record")
+        return lines
+
+    # --- events -----------------------------------------------------------------------------
+
+    def _events(self, lines: list[bytes], places: Ints, outcome: Outcome) -> tuple[Events, Ints]:
+        """The lines that are events, with keys, and the shard of each."""
+        read = self._reader.read(b"\n".join(lines))
+        if read.lines != len(lines):  # a record holds a bare carriage return or the like
+            lines, places = _no_blanks(lines, places)
+        for at, line, error in read.broken:
+            outcome.refused.append(self._broken(int(places[at]), line, error))
+        values, rows = read.values, read.places
+        times, where = values[FIELDS["timestamp"]], places[rows]
+        if self._steady(times):
+            kept = [lines[at] for at in rows.tolist()] if read.broken else lines
+        else:
+            records, times, where = self._one_by_one(read.records, times, where, outcome)
+            values = columns_of(records, times)
+            kept = [msgspec.json.encode(record) for record in records]
+        clock = np.maximum.accumulate(times)
+        if len(clock):
+            clock = np.maximum(clock, self._reached)
+            self._reached = self._clock.now_ms = int(clock[-1])
+        count = len(kept)
+        partition = np.full(count, self.partition, np.int64)
+        events = Events(clock, partition, where, np.full(count, FOR_KEY, np.uint8), kept)
+        return events, first_shard(values, self.shards)
+
+    def _steady(self, times: Ints) -> bool:
+        """Whether no event needs a witness (see `streams.clock`)."""
+        if self._clock.held is not None or self._clock.now_ms == NO_TIME or not len(times):
+            return not len(times)
+        steps = np.diff(np.maximum.accumulate(times), prepend=self._clock.now_ms)
+        return bool(steps.max() <= JUMP_MS)
+
+    def _one_by_one(
+        self, records: Any, times: Ints, places: Ints, outcome: Outcome
+    ) -> tuple[list[Any], Ints, Ints]:
+        """An event that waited for a witness stands just before it, however fetches cut them."""
+        out: list[tuple[Any, int, int]] = []
+        for record, time, place in zip(records, times.tolist(), places.tolist(), strict=True):
+            one = np.array([time], np.int64), np.array([place], np.int64)
+            kept, when, where, ahead = self._clock.admit([record], *one)
+            outcome.refused += [self._ahead(held) for held in ahead]
+            for event, at, number in zip(kept, when.tolist(), where.tolist(), strict=True):
+                out.append((event, at, number if number == place else place - 1))
+                self._clock.now_ms = max(self._clock.now_ms, at)
+        found = np.array([one[1:] for one in out], np.int64).reshape(-1, 2)
+        return [one[0] for one in out], found[:, 0], found[:, 1]
+
+    def _packed(self, shard: int, events: Events, rows: Ints) -> bytes:
+        block = self._narrow(b"\n".join([events.lines[row] for row in rows.tolist()]))
+        mine = Events(
+            events.clock[rows],
+            events.partition[rows],
+            events.place[rows],
+            events.marks[rows],
+            block.split(b"\n"),
+        )
+        return pack(self._record(shard), mine)
+
+    def _record(self, shard: int, idle_ms: int = 0) -> Routed:
+        after, self._told[shard] = self._told[shard], self._cover
+        return Routed(1, self.partition, self.sources, after, self._cover, idle_ms)
+
+    # --- without events ---------------------------------------------------------------------
+
+    def behind(self) -> list[tuple[int, bytes]]:
+        """Tells the shards that do not know it how far this partition was read."""
+        late = [shard for shard, told in enumerate(self._told) if told < self._cover]
+        return [(shard, pack(self._record(shard))) for shard in late]
+
+    def idle(self, now_ms: int) -> list[tuple[int, bytes]]:
+        """Tells every shard that nothing more is there.
+
+        Args:
+            now_ms: wall clock when the broker said so.
+        """
+        cover = self._cover if self._cover > START else (NO_TIME, self.partition, -1)
+        record = Routed(1, self.partition, self.sources, cover, cover, now_ms)
+        return [(shard, pack(record)) for shard in range(self.shards)]
+
+    @property
+    def clock_ms(self) -> int | None:
+        """The largest event time of the partition so far."""
+        return None if self._clock.now_ms == NO_TIME else self._clock.now_ms
+
+    # --- refused ----------------------------------------------------------------------------
+
+    def _broken(self, place: int, line: bytes, error: InvalidEvent) -> Refusal:
+        return Refusal(self._where(place), CANONICAL, error.field, error.reason, line)
+
+    def _ahead(self, held: Held) -> Refusal:
+        place, record, _ = held
+        raw = msgspec.json.encode(record)
+        return Refusal(self._where(place), CANONICAL, "timestamp", AHEAD, raw)
+
+    def _where(self, place: int) -> str:
+        number = (place >> 1) & (MAX_LINES - 1)
+        return f"{self.partition}:{place >> (_INDEX_BITS + 1)}:{number + 1}"
+
+    # --- snapshots --------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything it knows, as plain values."""
+        held = self._clock.held
+        return {
+            "next": self.next,
+            "lost": self.lost,
+            "clock": [self._clock.now_ms, self._clock.copies],
+            "held": held and [held[0], msgspec.json.encode(held[1]), held[2]],
+            "cover": list(self._cover),
+            "told": list(min(self._told)),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        from schemas.decode import decode
+
+        self.next, self.lost = state["next"], state["lost"]
+        self._clock.now_ms, self._clock.copies = state["clock"]
+        self._reached = self._clock.now_ms
+        if state["held"]:
+            place, record, time = state["held"]
+            self._clock.held = (place, decode(record), time)
+        clock, partition, place = state["cover"]
+        self._cover = (clock, partition, place)
+        clock, partition, place = state["told"]
+        self._told = [(clock, partition, place)] * self.shards
+
+
+def _place(offsets: Ints, numbers: Ints) -> Ints:
+    """Where an event stands: odd, so that one that waited has room before it."""
+    return ((offsets << _INDEX_BITS | numbers) << 1) | 1
+
+
+def _hashed(block: bytes) -> bool:
+    """Whether every key among the events is a fingerprint already."""
+    keys, hashed = block.count(b'"api_key.id"'), block.count(b'"api_key.id":"hmac:')
+    return keys == hashed or keys == hashed + block.count(b'"api_key.id":null')
+
+
+def _no_blanks(lines: list[bytes], places: Ints) -> tuple[list[bytes], Ints]:
+    kept = [at for at, line in enumerate(lines) if line.strip()]
+    return [lines[at] for at in kept], places[kept]
+
+
+def first_shard(values: Ints, shards: int) -> Ints:
+    """The shard of the first lane for each event: by its key, or its tenant where that is unknown.
+
+    Args:
+        values: as `schemas.reader.Reader` gives them.
+    """
+    key = values[FIELDS["api_key_id"]].view(np.uint64)
+    tenant = values[FIELDS["tenant_id"]].view(np.uint64)
+    return np.asarray(np.where(key > 0, key, tenant) % np.uint64(shards), np.int64)

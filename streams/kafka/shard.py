@@ -1,0 +1,195 @@
+"""One shard of one lane: records of its topic go in, findings and records for other lanes come out.
+
+Pure: no Kafka, no clock. What comes out is a function of the topic's partition alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from schemas.finding import Finding
+from schemas.records import Control, Heartbeat, Rollup
+from streams.kafka.forward import Forward
+from streams.kafka.lanes import ADDS, AFTER, FIRST, LaneSpec
+from streams.kafka.merge import Merge
+from streams.kafka.routed import START, BadRecord, Events, Key, Routed, pack, unpack
+from streams.ordered import OrderedPipeline
+from streams.output import CoreSettings, Output
+from streams.snapshot import BadSnapshot
+
+STATE_FORM = 1
+BLOCK_EVENTS = 4000  # judged at a time: a block keeps the worker's loop busy for 20 ms or so
+MAX_HELD_BYTES = 32 << 20  # of lines that wait in memory, for each shard
+
+
+@dataclass(slots=True)
+class Judged:
+    """What came out: findings and the like, and the value for each shard of other lanes."""
+
+    findings: list[Finding] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
+    forwarded: list[tuple[str, int, bytes, int]] = field(default_factory=list)
+    events: int = 0
+
+    def take(self, output: Output) -> None:
+        """Adds what the core said."""
+        self.findings += output.findings
+        self.rollups += output.rollups
+        self.heartbeats += output.heartbeats
+
+
+class Shard:
+    """All state of one partition of a lane's topic.
+
+    Args:
+        lane: which.
+        number: of the partition.
+        shards: how many each lane has.
+        core: what decides findings.
+        max_held_bytes: of events in memory that wait for other sources.
+
+    Attributes:
+        unreadable: records of the topic that we did not write.
+        gaps: times that a source had skipped what is nowhere.
+    """
+
+    def __init__(
+        self,
+        lane: LaneSpec,
+        number: int,
+        shards: int,
+        core: CoreSettings,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
+        self.lane = lane
+        self.number = number
+        self.shards = shards
+        self.core = core
+        self.merge = Merge(max_held_bytes)
+        self._runs = lane.runs(number, shards)
+        self.pipelines = {mark: OrderedPipeline(core, names) for mark, names in self._runs.items()}
+        self.unreadable = self.gaps = 0
+        first = lane.name == FIRST
+        self._after = AFTER if first else ()
+        self._forwards = [Forward(spec, shards, core) for spec in self._after]
+        self._told = {spec.name: [START] * shards for spec in self._after}
+
+    @property
+    def next(self) -> int:
+        """Offset to go on from."""
+        return self.merge.seen + 1
+
+    # --- in ---------------------------------------------------------------------------------
+
+    def feed(self, offset: int, value: bytes, stamp_ms: int) -> None:
+        """Takes a record of the topic; `judge` then says what follows from it.
+
+        Args:
+            stamp_ms: when the broker wrote it.
+        """
+        try:
+            record, events = unpack(value)
+        except BadRecord:
+            if offset > self.merge.seen:
+                self.unreadable += 1
+                self.merge.seen = offset
+            return
+        self.gaps += self.merge.offer(offset, record, events, stamp_ms)
+
+    def decide(self, control: Control) -> None:
+        """Puts an operator's decision in force."""
+        for pipeline in self.pipelines.values():
+            pipeline.decide(control)
+
+    # --- out --------------------------------------------------------------------------------
+
+    def judge(self) -> Iterator[Judged]:
+        """Judges what is due, a block at a time; the caller may do other things in between."""
+        events = self.merge.release()
+        while events is not None and len(events):
+            block = events.cut(0, BLOCK_EVENTS)
+            events = events.cut(len(block), len(events)) if len(events) > len(block) else None
+            reached = self.merge.released if events is None else block.key(len(block) - 1)
+            yield self._judge(block, reached)
+        if self.merge.released[0] > START[0]:
+            judged = Judged()
+            for pipeline in self.pipelines.values():
+                judged.take(pipeline.advance(self.merge.released[0]))
+            yield judged
+
+    def _judge(self, events: Events, reached: Key) -> Judged:
+        judged = Judged(events=len(events))
+        for mark, pipeline in self.pipelines.items():
+            mine = np.flatnonzero(events.marks & mark)
+            if not len(mine):
+                continue
+            lines = events.lines
+            if len(mine) < len(events):
+                lines = [lines[at] for at in mine.tolist()]
+            added = None if self._after else (events.marks[mine] & ADDS) > 0
+            output = pipeline.process_ordered(b"\n".join(lines), events.clock[mine], added)
+            judged.take(output)
+            if output.kept is not None:
+                for forward in self._forwards:
+                    for place, some in forward(events, output.kept):
+                        value = pack(self._record(forward.lane.name, place, reached), some)
+                        judged.forwarded.append((forward.lane.name, place, value, len(some)))
+        return judged
+
+    def _record(self, lane: str, place: int, reached: Key) -> Routed:
+        after, self._told[lane][place] = self._told[lane][place], reached
+        return Routed(1, self.number, self.shards, after, reached)
+
+    def behind(self) -> list[tuple[str, int, bytes]]:
+        """Tells the shards of other lanes that do not know it how far this one has come."""
+        reached = self.merge.released
+        return [
+            (lane, place, pack(self._record(lane, place, reached)))
+            for lane, told in self._told.items()
+            for place in range(self.shards)
+            if told[place] < reached
+        ]
+
+    # --- snapshots --------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """Everything it knows."""
+        told = [min(told) for told in self._told.values()]
+        return msgspec.msgpack.encode(
+            {
+                "form": STATE_FORM,
+                "shards": self.shards,
+                "merge": self.merge.state(),
+                "told": list(min(told, default=START)),
+                "counts": [self.unreadable, self.gaps],
+                "core": {str(mark): one.snapshot() for mark, one in self.pipelines.items()},
+            }
+        )
+
+    def load(self, data: bytes) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            BadSnapshot: broken, of another version or number of shards, or of other settings.
+        """
+        try:
+            state: Any = msgspec.msgpack.decode(data)
+            if (state["form"], state["shards"]) != (STATE_FORM, self.shards):
+                raise BadSnapshot("of another form, or another number of shards")
+            pipelines = {
+                mark: OrderedPipeline.restore(state["core"][str(mark)], self.core, names)
+                for mark, names in self._runs.items()
+            }
+            self.merge.load(state["merge"])
+            clock, partition, place = state["told"]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, BadSnapshot):
+                raise
+            raise BadSnapshot(f"broken: {type(error).__name__}") from None
+        self.pipelines = pipelines
+        self._told = {name: [(clock, partition, place)] * self.shards for name in self._told}
+        self.unreadable, self.gaps = state["counts"]

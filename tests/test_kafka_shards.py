@@ -1,0 +1,161 @@
+"""A stream split by keys over many shards gives the findings of one pipeline over everything."""
+
+from random import Random
+
+import pytest
+
+from schemas.decode import decode_line
+from schemas.testing import event
+from streams.kafka.lanes import FIRST, KEYED, SPECS, lane_of
+from streams.kafka.routed import unpack
+from streams.kafka.router import Raw, Router
+from tests.lanes_in_memory import SHARDS, Installation, essence, nothing, replayed, unordered
+from tests.traffic import small_day
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    return small_day(hours=(9,), clients=3)
+
+
+def test_one_partition_in_shards_finds_what_one_pipeline_finds(lines: list[bytes]) -> None:
+    parts = Installation([lines], Random(0))
+    expected = {(one.id, one.revision): essence(one) for one in replayed(lines)}
+
+    parts.finish()
+
+    assert expected
+    assert expected == parts.told()
+
+
+def test_routers_and_shards_that_restart_tell_nothing_new_and_lose_nothing(
+    lines: list[bytes],
+) -> None:
+    rng = Random(1)
+    parts = Installation([lines], rng)
+    expected = {(one.id, one.revision): essence(one) for one in replayed(lines)}
+
+    while parts.routers[0].next < len(lines):
+        parts.route(0, rng.choice([50, 300]), told=rng.random() < 0.5)
+        for place in parts.places:
+            if rng.random() < 0.7:
+                parts.judge(place, rng.choice([1, 5]))
+        fate = rng.random()
+        if fate < 0.1:
+            parts.save()
+        elif fate < 0.2:
+            parts.kill_router(0)
+        elif fate < 0.4:
+            parts.kill_shard(rng.choice(parts.places))
+    parts.finish()
+
+    assert expected == parts.told()
+    assert 0 == sum(shard.gaps for shard in parts.shards.values())
+
+
+def test_a_partition_whose_router_is_away_is_waited_for_and_an_idle_one_is_not(
+    lines: list[bytes],
+) -> None:
+    rng = Random(2)
+    busy: list[list[bytes]] = [[], []]
+    for line in lines:
+        rng.choice(busy).append(line)
+    parts = Installation([busy[0], busy[1], [lines[0]], []], rng, held_bytes=40_000)
+    first = {(one.id, one.revision): essence(one) for one in replayed(lines)}
+
+    parts.route(2, 10)
+    while parts.routers[0].next < len(busy[0]):  # nobody routes partition 1
+        parts.route(0, 400)
+        parts.idle(2)
+        parts.idle(3)
+        for place in parts.places:
+            parts.judge(place)
+    early = len(parts.findings)
+    parts.finish()
+
+    assert 0 == early
+    assert unordered(first) == unordered(parts.told())
+
+
+def test_a_word_that_a_source_is_idle_is_worth_nothing_once_it_has_told_more() -> None:
+    rng, at = Random(3), "2026-10-01T00:00:{:02d}Z".format
+    sources = [
+        [event(at(second), id=f"{n}-{second}").to_json() for second in (1, 30)] for n in (0, 1)
+    ]
+    parts = Installation(sources, rng)
+    parts.route(0, 1)
+    old = dict(parts.routers[0].idle(1))
+    parts.route(0, 1)
+    parts.route(1, 2)
+    for shard, value in old.items():
+        parts.topics[FIRST, shard].append(value)
+
+    for place in parts.places:
+        parts.judge(place)
+
+    covers = {
+        shard.merge._sources[0].cover[2]
+        for shard in parts.shards.values()
+        if shard.lane.name == FIRST
+    }
+    assert {2 << 21} == covers
+
+
+def test_an_event_keeps_its_key_however_fetches_cut_the_partition() -> None:
+    lines = [
+        event(f"2026-10-01T0{hour}:00:00Z", id=f"{hour}{n}").to_json()
+        for hour in (0, 3, 6)
+        for n in (1, 2)
+    ]
+    raws = [Raw(offset, line, 0) for offset, line in enumerate(lines)]
+
+    def keys(cuts: list[int]) -> dict[bytes, tuple[int, int, int]]:
+        router, found = Router(0, 1, SHARDS, nothing), {}
+        for begin, end in zip([0, *cuts], [*cuts, len(raws)], strict=True):
+            for _, value, _ in router.route(raws[begin:end]).routed:
+                _, events = unpack(value)
+                found.update(
+                    {
+                        decode_line(events.lines[n])[0].event_id: events.key(n)
+                        for n in range(len(events))
+                    }
+                )
+        return found
+
+    whole = keys([])
+
+    assert 6 == len(whole)
+    assert sorted(whole.values(), key=lambda key: key[2]) == sorted(whole.values())
+    for cut in range(1, 6):
+        assert whole == keys([cut])
+
+
+def test_what_is_no_event_is_refused_with_its_place_and_stops_nothing() -> None:
+    router = Router(3, 4, SHARDS, nothing)
+    good, more = (event("2026-10-01T00:00:00Z", id=id).to_json() for id in "ab")
+
+    outcome = router.route(
+        [
+            Raw(7, good + b"\n\n{broken\n" + more, 0),
+            Raw(8, b"\xff\xfe", 0),
+            Raw(9, b"", 0),
+            Raw(10, b"{}", 0, format="litellm"),
+        ]
+    )
+
+    assert 2 == outcome.events
+    assert ["3:10", "3:7:2", "3:8:1"] == sorted(one.place for one in outcome.refused)
+    assert 11 == router.next
+
+
+def test_every_inspecting_detector_runs_in_one_lane() -> None:
+    from detectors import CATALOG
+
+    judged = [name for spec in SPECS for name in (*spec.judges, *spec.judges_all)]
+    inspecting = [kind for kind in CATALOG if kind.takes]
+
+    assert sorted(kind.about.id for kind in inspecting) == sorted(
+        name for name in judged if name not in {spec.name for spec in SPECS}
+    )
+    assert KEYED <= {kind.about.id for kind in CATALOG}
+    assert all(lane_of(kind) in {spec.name for spec in SPECS} for kind in inspecting)
