@@ -4,6 +4,7 @@ from detectors.base import Channel, Detector, Verdict, Window
 from detectors.cache_collapse import CacheCollapse
 from detectors.canary_key import CanaryKey
 from detectors.duplicate_side_effect import DuplicateSideEffect
+from detectors.exfil_footprint import ExfilFootprint
 from detectors.fallback_drift import FallbackDrift
 from detectors.first_touch_burn import FirstTouchBurn
 from detectors.foreign_resource import ForeignResource
@@ -43,6 +44,7 @@ CATALOG: tuple[type[Detector], ...] = (
     # cross-tenant
     ForeignResource,
     SharedSession,
+    ExfilFootprint,
     # retry-storm
     RateLimitStorm,
     RepeatedCall,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
 from detectors.memory import Memory
-from detectors.settled import HOUR_MS, SETTLED_MS, settled_hour
+from detectors.settled import HOUR_MS, SETTLED_MS, count, counted
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
@@ -120,25 +120,14 @@ class ForeignResource(Detector):
 
     def _count(self, tool: str | None, time_ms: int, crossed: bool) -> None:
         """Notes that a resource was used again: by a tenant that had used it, or by another."""
-        hours = self._memory.get(f"tool\0{tool}") or []  # the first is the sum of older ones
-        hour = time_ms // HOUR_MS
-        mine = next((one for one in hours[1:] if one[0] == hour), None)
-        if mine is None:
-            hours = sorted([*(hours or [[-1, 0, 0]]), mine := [hour, 0, 0]])
-        mine[1] += not crossed
-        mine[2] += crossed
-        while len(hours) > 1 and hours[1][0] < hours[-1][0] - 1:
-            _, same, other = hours.pop(1)
-            half = 2 if hours[0][1] + hours[0][2] > MAX_TOOL_USES else 1
-            hours[0] = [-1, hours[0][1] // half + same, hours[0][2] // half + other]
-        self._memory.put(f"tool\0{tool}", hours)
+        name = f"tool\0{tool}"
+        known = self._memory.get(name) or []
+        self._memory.put(name, count(known, time_ms, 1, crossed, most=MAX_TOOL_USES))
 
     def _private(self, tool: str | None, time_ms: int) -> bool:
         """Whether hardly anything this tool reads is read by two tenants."""
-        until = settled_hour(time_ms)
-        hours = [one for one in self._memory.get(f"tool\0{tool}") or () if one[0] < until]
-        same, crossed = sum(one[1] for one in hours), sum(one[2] for one in hours)
-        return same + crossed >= PRIVATE_USES and crossed <= PRIVATE_SHARE * (same + crossed)
+        used, crossed = counted(self._memory.get(f"tool\0{tool}") or [], time_ms) or (0, 0)
+        return used >= PRIVATE_USES and crossed <= PRIVATE_SHARE * used
 
 
 def _kept(uses: list[list[object]]) -> list[list[object]]:

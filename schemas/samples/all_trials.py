@@ -1,6 +1,13 @@
 """The trials of every detector that has some, by its id."""
 
-from schemas.samples import trials_bills, trials_health, trials_keys, trials_tools
+from schemas.samples import (
+    trials_bills,
+    trials_health,
+    trials_keys,
+    trials_leaks,
+    trials_loops,
+    trials_tools,
+)
 from schemas.samples.trials import Trial
 
 TRIALS: dict[str, Trial] = {
@@ -8,4 +15,6 @@ TRIALS: dict[str, Trial] = {
     **trials_bills.TRIALS,
     **trials_health.TRIALS,
     **trials_tools.TRIALS,
+    **trials_leaks.TRIALS,
+    **trials_loops.TRIALS,
 }
