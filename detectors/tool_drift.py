@@ -11,7 +11,7 @@ from detectors.tallies import Batch, State, Tallies
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
-BATCH = 16  # sampled calls that are compared at a time
+BATCH = 24  # sampled calls that are compared at a time
 FAILING = 0.3  # by which the share of failed calls rises
 OTHER_SIZE = log(4)  # results four times as large, or as small
 SESSIONS = 3  # that are hit
@@ -38,7 +38,7 @@ class ToolDrift(Detector):
     ...         status="ok" if n < 120 else "error")
     ...     told += [v.summary for v in detector.inspect(call, n * 60_000)]
     >>> told[0]
-    '50 % of the calls of one tool failed, where 0 % is usual'
+    '100 % of the calls of one tool failed, where 0 % is usual'
     """
 
     about = About(
