@@ -29,18 +29,21 @@ class Broker:
 
     Args:
         folder: its data and log; ports stay the same over a restart.
-        properties: server properties beside, or instead of, those of `server.properties`.
+        properties: server properties beside, or instead of, those of `text`.
+        text: server properties (default: `server.properties` beside this file); the marks @PORT@,
+            @CONTROLLER@ and @DATA@ are replaced.
     """
 
-    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, properties: Mapping[str, str] | None = None, text: str = ""
+    ) -> None:
         self._lib = jars()
         self.folder = folder
         self.port, self._controller = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        values = dict(
-            line.split("=", 1) for line in (HERE / "server.properties").read_text().splitlines()
-        )
+        text = text or (HERE / "server.properties").read_text()
+        values = dict(line.split("=", 1) for line in text.splitlines() if line[:1] not in ("", "#"))
         values.update(properties or {})
         text = "".join(f"{key}={value}\n" for key, value in values.items())
         for mark, value in {
@@ -56,9 +59,9 @@ class Broker:
         """HOST:PORT."""
         return f"127.0.0.1:{self.port}"
 
-    def format(self, *options: str) -> None:
+    def format(self, *options: str, cluster: str = "") -> None:
         """Makes the data folder; `options` are StorageTool's (`--add-scram ...`)."""
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        cluster = cluster or base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties"]
         done = subprocess.run(
             [*self._java(), *tool, *options], cwd=self.folder, capture_output=True, text=True

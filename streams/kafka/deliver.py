@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
 from streams.kafka import clients, installation
+from streams.kafka.lag_watch import LagWatch
 from streams.kafka.monitor import Monitor
 from streams.kafka.outgoing import Outgoing
 from streams.kafka.settings import KafkaSettings
@@ -272,13 +273,16 @@ def deliver(data: Path, settings: Settings) -> int:
             nothing_waits=outgoing.nothing_waits,
             refuse=quarantine.add_all,
         )
-        metrics.watch(lambda: _reading(reader, outgoing))
+        watch = LagWatch(kafka, base)
+        metrics.watch(lambda: _reading(reader, outgoing, watch))
         monitor = Monitor(listener, lambda: _not_ready(reader), metrics.text)
         for which in (signal.SIGTERM, signal.SIGINT):
             signal.signal(which, lambda *_: reader.stop())
         outgoing.start()
         monitor.start()
         closing.callback(monitor.stop)
+        watch.start()
+        closing.callback(watch.stop)
         reader.run()
     return 0
 
@@ -292,9 +296,9 @@ def _not_ready(reader: Reader) -> list[str]:
     return reasons
 
 
-def _reading(reader: Reader, outgoing: Outgoing) -> dict[str, Any]:
+def _reading(reader: Reader, outgoing: Outgoing, watch: LagWatch) -> dict[str, Any]:
     return {
         "counts": {"deliver_read": reader.read, "deliver_refused": reader.refused},
-        "gauges": {"deliver_active": int(reader.active)},
+        "gauges": {"deliver_active": int(reader.active), **watch.gauges()},
         "outbox": outgoing.status(),
     }

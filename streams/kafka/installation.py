@@ -94,12 +94,10 @@ def find_pepper(kafka: KafkaSettings, base: Path, data: Path) -> Pepper | None:
     Raises:
         BadConfig: `pepper_file` is not there, or the file cannot be trusted.
     """
-    path = base / kafka.pepper_file if kafka.pepper_file else data / PEPPER_FILE
-    if path.exists():
-        return _load(path)
     if kafka.pepper_file:
-        raise BadConfig([f"kafka.pepper_file: {path} is not there; put the pepper there"])
-    return None
+        return _mounted(base / kafka.pepper_file)
+    path = data / PEPPER_FILE
+    return _load(path) if path.exists() else None
 
 
 def make_pepper(kafka: KafkaSettings, base: Path, data: Path) -> Pepper:
@@ -109,6 +107,18 @@ def make_pepper(kafka: KafkaSettings, base: Path, data: Path) -> Pepper:
         return found
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     return _load(data / PEPPER_FILE)
+
+
+def _mounted(path: Path) -> Pepper:
+    """A pepper that a secret store put there: readable as it mounts it, and never made by us."""
+    try:
+        if path.stat().st_mode & 0o022:
+            raise BadConfig([f"kafka.pepper_file: others may write {path}; run: chmod go-w {path}"])
+        return Pepper(path.read_bytes())
+    except UnsafePepper as error:
+        raise BadConfig([f"kafka.pepper_file: {path}: {error}"]) from None
+    except OSError as error:
+        raise BadConfig([f"kafka.pepper_file: {path}: {error.strerror}; put it there"]) from None
 
 
 def _load(path: Path) -> Pepper:
