@@ -62,11 +62,13 @@ class DestinationSettings(BaseModel):
         default=True, description="also send findings of detectors in monitor mode"
     )
 
-    def wants(self, subject: Subject) -> bool:
-        """Whether this finding or incident is to be sent here, as far as this table says."""
-        return subject.severity.rank >= self.min_severity.rank and (
-            self.monitor or subject.mode == "active"
-        )
+    def refusal(self, subject: Subject) -> str | None:
+        """Why this table does not want a finding or incident; None when it does."""
+        if subject.severity.rank < self.min_severity.rank:
+            return f"severity {subject.severity} is below its min_severity {self.min_severity}"
+        if not self.monitor and subject.mode == "monitor":
+            return "the detector is in monitor mode, and monitor = false"
+        return None
 
     def secret(self, base: Path) -> Secret | None:
         """Where its token is, if it has one."""

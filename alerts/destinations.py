@@ -1,9 +1,11 @@
 """Destinations of the configuration, and the sinks they become."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
 
+from annotated_types import MaxLen
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from alerts.base import RetryLater, Sink
@@ -11,11 +13,13 @@ from alerts.destination_base import Place
 from alerts.destination_settings import TYPES, Destination
 from alerts.incident import Incident
 from alerts.incident_desk import Desk
+from alerts.routes import MAX_ROUTES, Decision, Reading, Route, Subject, decide, leftovers, read
 from alerts.store_engine import Target
 from schemas.finding import Finding
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 _PARSER: TypeAdapter[dict[str, Destination]] = TypeAdapter(dict[Name, Destination])
+_ROUTES = TypeAdapter(Annotated[tuple[Route, ...], MaxLen(MAX_ROUTES)])
 
 
 class Fault(NamedTuple):
@@ -37,20 +41,36 @@ class BadDestinations(ValueError):
 
 
 class Destinations:
-    """Every configured destination.
+    """Every configured destination, and the routes to them.
 
     Args:
         settings: the `destinations` table of the configuration.
         base: folder that relative paths start from.
+        routes: the `routes` of the configuration.
+        others: names that routes may use although they are not in this table.
     Raises:
         BadDestinations: what is wrong where, and what to do; secrets are not looked at.
     """
 
-    def __init__(self, settings: Mapping[str, Any], base: Path = Path()) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        base: Path = Path(),
+        routes: Sequence[Mapping[str, Any]] = (),
+        others: Collection[str] = (),
+    ) -> None:
+        faults: list[Fault] = []
         try:
             self.settings = _PARSER.validate_python(dict(settings))
         except ValidationError as error:
-            raise BadDestinations(_faults(error)) from None
+            faults += _faults(error)
+        try:
+            self.routes = _ROUTES.validate_python(list(routes))
+            faults += _unknown(self.routes, {*settings, *others})
+        except ValidationError as error:
+            faults += _route_faults(error)
+        if faults:
+            raise BadDestinations(faults)
         self._base = base
 
     @property
@@ -59,20 +79,25 @@ class Destinations:
         return tuple(self.settings)
 
     def of_finding(self, finding: Finding) -> tuple[str, ...]:
-        """The destinations that take findings and want this one."""
-        return tuple(
-            name
-            for name, each in self.settings.items()
-            if each.takes == "findings" and each.wants(finding)
-        )
+        """The destinations that take findings and are to be told of this one."""
+        return tuple(each.destination for each in self.decide(finding) if each.told)
 
     def of_incident(self, incident: Incident) -> tuple[str, ...]:
-        """The destinations that take incidents and want this one."""
-        return tuple(
-            name
-            for name, each in self.settings.items()
-            if each.takes == "incidents" and each.wants(incident)
-        )
+        """The destinations that take incidents and are to be told of this one."""
+        return tuple(each.destination for each in self.decide(incident) if each.told)
+
+    def decide(self, subject: Subject) -> list[Decision]:
+        """Whether each destination is told, and why."""
+        return list(decide(self.routes, self.settings, subject))
+
+    def read(self, subject: Subject) -> list[Reading]:
+        """The routes that were looked at, and what became of each."""
+        return read(self.routes, subject)
+
+    @property
+    def leftovers(self) -> bool:
+        """Whether some findings are told to nobody."""
+        return leftovers(self.routes, self.names)
 
     def missing_secrets(self) -> list[Fault]:
         """What `tripmeter check` says about tokens that are not where they should be."""
@@ -87,6 +112,12 @@ class Destinations:
                 faults.append(Fault(("destinations", name, secret.setting), what, remedy))
         return faults
 
+    def probe(self) -> Iterator[tuple[str, bool, str]]:
+        """Talks to each destination without telling it anything: name, whether it works, why."""
+        with TemporaryDirectory() as folder:  # sinks remember nothing of this
+            for sink in self.open(Path(folder) / "probe.db"):
+                yield sink.name, *_probed(sink)
+
     def open(self, database: Target, desk: Desk | None = None) -> list[Sink]:
         """A sink for each; nothing is sent yet, and secrets are read when they are needed.
 
@@ -96,6 +127,20 @@ class Destinations:
         """
         place = Place(self._base, database, desk)
         return [each.sink(name, place) for name, each in self.settings.items()]
+
+
+def _probed(sink: Sink) -> tuple[bool, str]:
+    look = getattr(sink, "probe", None)
+    if look is None:
+        return True, "cannot be asked without telling it something; see `tripmeter alert test`"
+    try:
+        return True, str(look())
+    except RetryLater as error:
+        return False, str(error)
+    except Exception as error:  # of a library; its text may hold content
+        return False, f"unexpected {type(error).__name__}"
+    finally:
+        sink.close()
 
 
 def _faults(error: ValidationError) -> list[Fault]:
@@ -118,4 +163,28 @@ def _faults(error: ValidationError) -> list[Fault]:
             case _:
                 reason = found["msg"].removeprefix("Value error, ")
                 faults.append(Fault(loc, reason, "correct the value"))
+    return faults
+
+
+def _unknown(routes: Sequence[Route], names: Collection[str]) -> Iterator[Fault]:
+    for number, route in enumerate(routes):
+        for name in route.to:
+            if name not in names:
+                known = ", ".join(sorted(names)) or "none"
+                reason = f"there is no destination {name!r}"
+                yield Fault(("routes", number, "to"), reason, f"configured: {known}")
+
+
+def _route_faults(error: ValidationError) -> list[Fault]:
+    faults = []
+    known = ", ".join(Route.model_fields)
+    for found in error.errors(include_input=False, include_url=False):
+        loc = ("routes", *found["loc"])
+        match found["type"]:
+            case "extra_forbidden":
+                faults.append(Fault(loc, "unknown setting", f"known here: {known}"))
+            case "missing":
+                faults.append(Fault(loc, "is missing", "add it"))
+            case _:
+                faults.append(Fault(loc, found["msg"], "correct the value"))
     return faults

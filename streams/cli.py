@@ -32,6 +32,7 @@ COMMANDS = {
     "outbox": "who waits for what; refused records: list, retry, discard",
     "alert": "send a test message to a destination",
     "dlq": "rejected originals: list, show their structure, retry",
+    "route": "who would be told of a finding, and why",
     "init": "write a configuration file with every default explained",
     "doctor": "Kafka: look for what is wrong, and say what to do",
     "check": "say what is wrong with a configuration file",

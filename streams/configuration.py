@@ -3,6 +3,7 @@
 import difflib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,13 +150,19 @@ def line_of(text: str, loc: Loc) -> int:
 
     >>> line_of("[a]\\nb = 1\\n[a.c]\\nd.e = 2\\n", ("a", "c", "d", "e"))
     4
+    >>> line_of("[[a]]\\nb = 1\\n[[a]]\\nb = 2\\n", ("a", 1, "b"))
+    4
     """
-    wanted = [str(part) for part in loc if isinstance(part, str)]
+    wanted = [str(part) for part in loc]
     best, number = 0, 0
     table: list[str] = []
+    seen: Counter[str] = Counter()
     for at, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             here = table = _parts(header["key"])
+            if line.lstrip().startswith("[["):  # one of several, counted from 0
+                here = table = [*table, str(seen[header["key"]])]
+                seen[header["key"]] += 1
         elif assign := _ASSIGN.match(line):
             here = table + _parts(assign["key"])
         else:

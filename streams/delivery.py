@@ -42,7 +42,7 @@ class Delivery:
         if settings.store.findings_file:
             path = (data / settings.store.findings_file).resolve()
             table.setdefault(DEFAULT_DESTINATION, {"type": "file", "path": path})
-        self.router = Destinations(table, settings.base)
+        self.router = Destinations(table, settings.base, settings.routes)
         self._deliverer: Deliverer | None = None
 
     def start(

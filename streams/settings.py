@@ -225,6 +225,7 @@ class Settings(_Table):
     detectors: dict[str, Literal["active", "monitor", "off"]] = {}
     tokens: dict[str, TokenSettings] = {}
     destinations: dict[str, dict[str, Any]] = {}
+    routes: tuple[dict[str, Any], ...] = ()
     base: Path = Field(default=Path(), exclude=True, description="folder relative paths start from")
 
 

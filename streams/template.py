@@ -42,6 +42,7 @@ def template() -> str:
     parts += [
         _table(f"destinations.{name}", kind, fixed={"type": name}) for name, kind in _destinations()
     ]
+    parts.append(_routes())
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,6 +50,12 @@ def _destinations() -> list[tuple[str, type[BaseModel]]]:
     from alerts.destination_settings import TYPES
 
     return list(TYPES.items())
+
+
+def _routes() -> str:
+    from alerts.routes import Route
+
+    return _table("routes", Route).replace("#[routes]", "#[[routes]]")
 
 
 def _table(

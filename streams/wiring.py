@@ -73,8 +73,9 @@ def _detectors(settings: Settings) -> Iterable[Problem]:
 def _destinations(settings: Settings) -> Iterable[Problem]:
     from alerts.destinations import BadDestinations, Destinations
 
+    others = ("findings-file",) if settings.store.findings_file else ()
     try:
-        Destinations(settings.destinations, settings.base)
+        Destinations(settings.destinations, settings.base, settings.routes, others)
     except BadDestinations as error:
         for fault in error.faults:
             yield Problem(fault.loc, fault.reason, fault.remedy)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from alerts.base import RetryLater
+from alerts.destination_settings import TYPES
 from alerts.destinations import BadDestinations, Destinations
 from alerts.file import FileSink
 from alerts.secret import Secret
@@ -48,9 +49,9 @@ def test_relative_paths_start_from_the_configuration(tmp_path: Path) -> None:
     [
         (
             {"x": {"type": "pigeon"}},
-            "destinations.x.type: is missing or unknown; one of: file, splunk_hec, slack",
+            f"destinations.x.type: is missing or unknown; one of: {', '.join(TYPES)}",
         ),
-        ({"x": {}}, "destinations.x.type: is missing or unknown; one of: file, splunk_hec, slack"),
+        ({"x": {}}, f"destinations.x.type: is missing or unknown; one of: {', '.join(TYPES)}"),
         ({"x": {"type": "file"}}, "destinations.x.path: is missing; add it"),
         (
             {"x": {**FILE, "pth": 1}},

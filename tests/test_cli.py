@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from alerts.destination_settings import TYPES
+from alerts.routes import Route
 from schemas.finding import Severity
 from streams import cli
 from streams.commands import shared
@@ -85,7 +87,8 @@ def test_what_init_shows_are_the_defaults(capsys: pytest.CaptureFixture[str]) ->
     ours = {name: shown[name] for name in ("server", "journal", "store", "quarantine", "adapters")}
     assert Settings.model_validate(ours) == Settings()
     assert set(shown["tokens"]["gateway"]) == set(TokenSettings.model_fields)
-    assert {"file", "splunk_hec", "slack"} == set(shown["destinations"])
+    assert set(TYPES) == set(shown["destinations"])
+    assert set(Route.model_fields) == set(shown["routes"][0])
     assert {"active"} == set(shown["detectors"].values())
 
 

@@ -2,17 +2,30 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alerts.destinations import Destinations
+
+EXIT_FAILED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`[FILE]`."""
+    """`[FILE] [--connect]`."""
     parser.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="default: tripmeter.toml"
+    )
+    parser.add_argument(
+        "--connect", action="store_true", help="also talk to every destination, telling it nothing"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a summary; every problem goes to standard error with exit code 78."""
+    """Prints a summary; every problem goes to standard error with exit code 78.
+
+    With --connect: 1 when a destination cannot be used.
+    """
+    from alerts.destinations import Destinations
     from streams.configuration import DEFAULT_FILE, load
     from streams.wiring import EXTRAS, core_settings, missing_secrets, token_problems
 
@@ -29,4 +42,23 @@ def run(arguments: argparse.Namespace) -> int:
     if settings.store.findings_file:
         where.insert(0, f"{settings.store.findings_file} (file)")
     print(f"  destinations  {', '.join(where) or 'none'}")
-    return 0
+    others = ("findings-file",) if settings.store.findings_file else ()
+    destinations = Destinations(settings.destinations, settings.base, settings.routes, others)
+    if settings.routes:
+        print(
+            f"  routes        {len(settings.routes)}; `tripmeter route explain` tells who gets what"
+        )
+    if destinations.leftovers and not others:
+        print("  note          what no route matches is told to nobody")
+    return _connect(destinations) if arguments.connect else 0
+
+
+def _connect(destinations: "Destinations") -> int:
+    """Asks every destination whether it would take what it gets."""
+    from streams.commands.shared import safe
+
+    code = 0
+    for name, works, told in destinations.probe():
+        print(f"  {name}: {safe(told)}")
+        code = code if works else EXIT_FAILED
+    return code
