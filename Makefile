@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all check format lock clean
+.PHONY: demo test test-kafka test-all check format lock clean
 
 demo: .venv/.installed
 	@$(BIN)/tripmeter demo
@@ -16,6 +16,10 @@ demo: .venv/.installed
 
 test: .venv/.installed-all
 	$(BIN)/python -m pytest
+
+# Needs Java 17 or newer and Maven; the broker's jars are kept under ~/.cache/tripmeter.
+test-kafka: .venv/.installed-all
+	TRIPMETER_NEED_KAFKA=1 $(BIN)/python -m pytest -n 0 -m kafka
 
 test-all: .venv/.installed-all
 	$(BIN)/python -m pytest -m ""

@@ -21,7 +21,7 @@ FETCH_S = 600.0
 START_S = 60.0
 STOP_S = 20.0
 HEAP = "-Xmx512m"
-NEEDS = "Kafka tests need Java 17 or newer and Maven: apt-get install openjdk-17-jre-headless maven"
+NEEDS = "Kafka tests need Java 17 or newer and Maven: apt-get install default-jre-headless maven"
 
 
 class Broker:
