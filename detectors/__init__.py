@@ -26,6 +26,7 @@ from detectors.stolen_key_spend import StolenKeySpend
 from detectors.tool_drift import ToolDrift
 from detectors.tool_truncation import ToolTruncation
 from detectors.unmetered_usage import UnmeteredUsage
+from detectors.usage_gap import UsageGap
 from detectors.vendor_drift import VendorDrift
 
 CATALOG: tuple[type[Detector], ...] = (
@@ -59,6 +60,7 @@ CATALOG: tuple[type[Detector], ...] = (
     FirstTouchBurn,
     ModelRotation,
     VendorDrift,
+    UsageGap,
 )
 
 __all__ = ["CATALOG", "Channel", "Detector", "Verdict", "Window"]

@@ -134,6 +134,7 @@ class Verdict:
         others: further events behind it, as (id, time in ms) (`inspect` only).
         decisive: the deciding event when it is not the one inspected, as (id, time in ms).
         cost_nanousd: estimated cost, when it is not the window's.
+        entity: whom it is about, when it is not the inspected event's own (`inspect` only).
     """
 
     summary: str
@@ -144,6 +145,7 @@ class Verdict:
     others: tuple[tuple[str, int], ...] = ()
     decisive: tuple[str, int] | None = None
     cost_nanousd: int | None = None
+    entity: str | None = None
 
 
 class Detector:

@@ -15,6 +15,7 @@ BATCH = 24  # sampled calls that are compared at a time
 FAILING = 0.3  # by which the share of failed calls rises
 OTHER_SIZE = log(4)  # results four times as large, or as small
 SESSIONS = 3  # that are hit
+IN_A_ROW = 2  # batches; a flaky tool has bad moments
 SCALE = 1000  # logarithms are counted in thousandths
 HORIZON_MS = 7 * 86_400_000
 MAX_TOOLS = 10_000  # remembered per generation
@@ -91,7 +92,7 @@ def _failing(name: str, state: State, batch: Batch) -> Iterable[Verdict]:
     now, before = batch["counts"].get("failed", 0) / batch["n"], levels.usual(known)
     sessions = sum(one.startswith("failed in ") for one in batch["counts"])
     odd = before is not None and now >= before + FAILING and sessions >= SESSIONS
-    if odd:
+    if odd and known.get("odd", 0) >= IN_A_ROW - 1:
         time, id = batch["last"]
         yield Verdict(
             f"{100 * now:.0f} % of the calls of one tool failed,"
@@ -108,7 +109,7 @@ def _resized(name: str, state: State, batch: Batch) -> Iterable[Verdict]:
     now, before = counts["size"] / counts["sized"] / SCALE, levels.usual(known)
     sessions = sum(one.startswith("fine in ") for one in counts)
     odd = before is not None and abs(now - before) >= OTHER_SIZE and sessions >= SESSIONS
-    if before is not None and odd:
+    if before is not None and odd and known.get("odd", 0) >= IN_A_ROW - 1:
         time, id = batch["last"]
         yield Verdict(
             f"results of one tool are {exp(now - before):.2f} times as large as usual",

@@ -61,7 +61,7 @@ class Inspectors:
         self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
     ) -> None:
         """Tells a fact once a day."""
-        entity = Entity(lane=detector.lane, id=detector.entity(event) or "unknown")
+        entity = Entity(lane=detector.lane, id=verdict.entity or detector.entity(event) or "unknown")
         day = (verdict.decisive[1] if verdict.decisive else times[0]) // DAY_MS
         name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts), str(day)))
         self._told.tick(times[1])

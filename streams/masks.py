@@ -50,6 +50,7 @@ MASKS: dict[str, Callable[[Any], npt.NDArray[Any]]] = {
     "first_chunk": lambda c: c["sampled"] & (c.numbers("time_to_first_chunk_s") > 0),
     "spoken": lambda c: c["sampled"] & (c.numbers("output_tokens") > 0),
     "sampled_tool": lambda c: (c["name"] == TOOL_CALL) & sample(c["id"], TOOL_SAMPLE_BITS),
+    "sampled_any": lambda c: c["sampled"] | c["sampled_tool"],
     "truncation": lambda c: c["tool_call"] & (c.numbers("tool_result_truncated") != 0),
     "large_call": lambda c: (
         c["model_call"] & c["answered"] & (c.numbers("input_tokens") >= LARGE_TOKENS)

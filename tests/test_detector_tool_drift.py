@@ -3,7 +3,7 @@
 import pytest
 
 from detectors.levels import LEARNED
-from detectors.tool_drift import BATCH, FAILING, SESSIONS, ToolDrift
+from detectors.tool_drift import BATCH, FAILING, IN_A_ROW, SESSIONS, ToolDrift
 from tests.batches import said, some
 
 
@@ -21,7 +21,7 @@ def failing(share: float) -> list[str]:
 @pytest.mark.parametrize(("more", "found"), [(FAILING + 0.05, True), (FAILING - 0.05, False)])
 @pytest.mark.parametrize("usual", [0.0, 0.25, 0.5])
 def test_a_tool_that_begins_to_fail_is_found(usual: float, more: float, found: bool) -> None:
-    events = calls(LEARNED, status=failing(usual)) + calls(1, status=failing(usual + more))
+    events = calls(LEARNED, status=failing(usual)) + calls(IN_A_ROW, status=failing(usual + more))
 
     assert found == bool(said(ToolDrift(), events))
 
@@ -30,7 +30,7 @@ def test_a_tool_that_begins_to_fail_is_found(usual: float, more: float, found: b
     ("size", "found"), [(4100, True), (3900, False), (240, True), (260, False)]
 )
 def test_results_four_times_as_large_or_small_are_found(size: int, found: bool) -> None:
-    events = calls(LEARNED, tool_result_size=1000) + calls(1, tool_result_size=size)
+    events = calls(LEARNED, tool_result_size=1000) + calls(IN_A_ROW, tool_result_size=size)
 
     assert found == bool(said(ToolDrift(), events))
 
@@ -40,13 +40,20 @@ def test_results_four_times_as_large_or_small_are_found(size: int, found: bool) 
 def test_several_sessions_must_see_it(
     sessions: int, found: bool, fields: dict[str, object]
 ) -> None:
-    events = calls(LEARNED, tool_result_size=1000) + calls(1, sessions, **fields)
+    events = calls(LEARNED, tool_result_size=1000) + calls(IN_A_ROW, sessions, **fields)
 
     assert found == bool(said(ToolDrift(), events))
 
 
+def test_one_batch_is_a_bad_moment() -> None:
+    bad = calls(IN_A_ROW - 1, status="error", tool_result_size=1000)
+    fine = calls(LEARNED, tool_result_size=1000)
+
+    assert [] == said(ToolDrift(), fine + bad + fine + bad + fine)
+
+
 def test_a_tool_without_a_past_is_quiet_and_tools_are_not_mixed_up() -> None:
-    assert [] == said(ToolDrift(), calls(LEARNED - 1) + calls(1, status="error"))
+    assert [] == said(ToolDrift(), calls(LEARNED - 1) + calls(IN_A_ROW, status="error"))
     assert [] == said(ToolDrift(), calls(LEARNED) + calls(3, tool="other", status="error"))
     same_name = calls(3, mcp_server_name="another", status="error")
     assert [] == said(ToolDrift(), calls(LEARNED) + same_name)

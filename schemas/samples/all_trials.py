@@ -2,6 +2,7 @@
 
 from schemas.samples import (
     trials_bills,
+    trials_gaps,
     trials_health,
     trials_keys,
     trials_leaks,
@@ -15,6 +16,7 @@ TRIALS: dict[str, Trial] = {
     **trials_bills.TRIALS,
     **trials_health.TRIALS,
     **trials_tools.TRIALS,
+    **trials_gaps.TRIALS,
     **trials_leaks.TRIALS,
     **trials_loops.TRIALS,
 }

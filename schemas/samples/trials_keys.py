@@ -48,7 +48,7 @@ def _calls(name: tuple[object, ...], ms: Times, key: str, tenant: str | None, **
 
 
 def work(
-    seed: int, name: object, tenant: str, address: str, begin: int, end: int, a_day: int = 120
+    seed: int, name: object, tenant: str, address: str, begin: int, end: int, a_day: int = 60
 ) -> list[Line]:
     """A key that works from one address, at random times with ordinary prompts."""
     rng = np.random.default_rng((seed, 70, sum(str(name).encode())))

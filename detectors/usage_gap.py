@@ -1,0 +1,171 @@
+"""Silence where there is normally traffic."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from detectors.base import Detector, Verdict, attack, iso, owasp
+from detectors.memory import Memory
+from detectors.settled import HOUR_MS, SETTLED_MS
+from schemas.decode import Record
+from schemas.finding import About, Severity
+
+MINUTE_MS = 60_000
+WEEK = 168  # hours
+EXPECTED = 30.0  # sampled calls that would have come in the meantime
+LONGER = 3  # times the longest silence so far, in calls that would have come
+TICK_MS = 600_000  # of event time between two looks at who is silent
+MAX_FLOWS = 2_000  # watched; further ones are left out
+HORIZON_MS = 14 * 24 * HOUR_MS
+
+Flow = dict[str, Any]
+
+
+class UsageGap(Detector):
+    """Flags a tenant of a source from which nothing comes for far longer than usual.
+
+    A gateway whose callback died, an exporter with a wrong token or somebody who switched the
+    telemetry off all look alike: no events, no findings, a green board. What would have come is
+    known from the same hours of past weeks, so nights and weekends are no silence. It takes another
+    flow's events to know that time goes on.
+
+    Source: callbacks of gateways are sent at most once and fail without a word.
+    Blind spot: a silence of everybody at once, which `serve` shows as a stale heartbeat; flows in
+    their first week; flows of a few hundred calls a day.
+
+    >>> from schemas.testing import record
+    >>> detector, told = UsageGap(), []
+    >>> for minute in range(0, 9 * 1440, 5):
+    ...     for tenant in ("acme", "globex"):
+    ...         if tenant == "globex" or minute < 8 * 1440:
+    ...             call = record(id=f"{tenant}{minute}", tenant=tenant)
+    ...             told += detector.inspect(call, minute * 60_000)
+    >>> [(verdict.entity, verdict.summary) for verdict in told]
+    [('canonical/acme', 'nothing came for 2.5 hours, in which some 30 sampled calls are usual')]
+    """
+
+    about = About(
+        id="usage-gap",
+        title="No events where there is normally traffic",
+        family="health",
+        severity=Severity.INFO,
+        techniques=(
+            attack("T1562.008", "Impair Defenses: Disable or Modify Cloud Logs"),
+            owasp("LLM10", "Unbounded Consumption"),
+        ),
+        runbook=(
+            "See whether the gateway works, and whether its callback or exporter logs errors.",
+            "If the tenant stopped on purpose, mark it as expected.",
+            "Afterwards send what was missed with `tripmeter replay`.",
+        ),
+        blind_spot="a silence of everybody at once; flows in their first week or with few calls",
+        needs=("tenant.id", "ingest.source"),
+    )
+    takes = "sampled_any"
+    lane = "service"
+
+    def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
+        super().__init__(allowed)
+        self._memory = Memory(HORIZON_MS, 2 * MAX_FLOWS)
+
+    @property
+    def memory(self) -> Memory:
+        return self._memory
+
+    def entity(self, event: Record) -> str | None:
+        return f"{event.ingest_source}/{event.tenant_id}"
+
+    def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
+        if event.tenant_id is not None:
+            yield from self._note(f"{event.ingest_source}/{event.tenant_id}", event, time_ms)
+        watch = self._memory.get("") or {"flows": [], "next": time_ms}
+        if time_ms >= watch["next"]:
+            watch["next"] = time_ms + TICK_MS
+            for name in list(watch["flows"]):
+                yield from self._look(name, watch, time_ms)
+        self._memory.put("", watch)
+
+    def _note(self, name: str, event: Record, time_ms: int) -> Iterable[Verdict]:
+        """Counts a call in its minute, and judges what lay before it once that has settled."""
+        flow: Flow | None = self._memory.get(name)
+        if flow is None:
+            watch = self._memory.get("") or {"flows": [], "next": time_ms}
+            if name not in watch["flows"]:
+                if len(watch["flows"]) >= MAX_FLOWS:
+                    return
+                watch["flows"].append(name)
+                self._memory.put("", watch)
+            flow = {"open": {}, "last": None, "told": None, "worst": 0.0}
+            flow |= {"usual": [0.0] * WEEK, "hours": 0}
+        minute = str(time_ms // MINUTE_MS)
+        calls = flow["open"].setdefault(minute, [0, [0, ""]])
+        calls[0] += 1
+        calls[1] = max(calls[1], [time_ms, event.event_id])
+        self._memory.put(name, flow)
+        if len(flow["open"]) > 1:
+            yield from _settle(name, flow, time_ms)
+
+    def _look(self, name: str, watch: dict[str, Any], now_ms: int) -> Iterable[Verdict]:
+        """Whether a flow has been silent for too long at this time; forgets it in the end."""
+        flow: Flow | None = self._memory.get(name)
+        if flow is None or (flow["last"] and flow["last"][0] < now_ms - HORIZON_MS):
+            watch["flows"].remove(name)
+            return
+        yield from _settle(name, flow, now_ms)
+        self._memory.keep(name, flow)
+        if flow["last"] is not None and not flow["open"]:
+            yield from _judged(name, flow, now_ms - SETTLED_MS)
+
+
+def _settle(name: str, flow: Flow, now_ms: int) -> Iterable[Verdict]:
+    """Moves minutes that are over into the flow's past, in their order."""
+    over = (now_ms - SETTLED_MS) // MINUTE_MS
+    for minute in sorted(int(one) for one in flow["open"] if int(one) < over):
+        calls, last = flow["open"].pop(str(minute))
+        if flow["last"] is not None:
+            yield from _judged(name, flow, minute * MINUTE_MS)
+            if flow["told"] != flow["last"][0]:  # a silence we told of does not become usual
+                flow["worst"] = max(flow["worst"], _expected(flow, minute * MINUTE_MS))
+        _learn(flow, minute * MINUTE_MS // HOUR_MS, calls)
+        flow["last"] = last
+
+
+def _judged(name: str, flow: Flow, until_ms: int) -> Iterable[Verdict]:
+    """The verdict about a silence that has lasted until now; more of it says nothing new."""
+    missing = _expected(flow, until_ms)
+    since, id = flow["last"]
+    if flow["hours"] < WEEK or missing < max(EXPECTED, LONGER * flow["worst"]):
+        return
+    if flow["told"] == since:
+        return
+    flow["told"] = since
+    hours = (until_ms - since) / HOUR_MS
+    yield Verdict(
+        f"nothing came for {hours:.1f} hours, in which some {missing:.0f} sampled calls are usual",
+        {"flow": name, "silent_since": iso(since), "expected_sampled_calls": round(missing)},
+        parts=(since,),
+        decisive=(id, since),
+        entity=name,
+    )
+
+
+def _expected(flow: Flow, until_ms: int) -> float:
+    """How many calls are usual between the flow's last one and a time, a week at most."""
+    since = max(flow["last"][0], until_ms - WEEK * HOUR_MS)
+    usual, total = flow["usual"], 0.0
+    for hour in range(since // HOUR_MS, until_ms // HOUR_MS + 1):
+        begin, end = max(since, hour * HOUR_MS), min(until_ms, (hour + 1) * HOUR_MS)
+        total += usual[hour % WEEK] * max(0, end - begin) / HOUR_MS
+    return total
+
+
+def _learn(flow: Flow, hour: int, calls: int) -> None:
+    """Counts calls in their hour; an hour that is over becomes usual for its hour of the week."""
+    known = flow.setdefault("hour", hour)
+    if hour != known:
+        usual = flow["usual"]
+        for past in range(max(known, hour - WEEK), hour):
+            count, before = (flow["count"] if past == known else 0), usual[past % WEEK]
+            usual[past % WEEK] = (before + count) / 2 if flow["hours"] >= WEEK else float(count)
+            flow["hours"] += 1
+        flow["hour"], flow["count"] = hour, 0
+    flow["count"] = flow.get("count", 0) + calls
