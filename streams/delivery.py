@@ -38,12 +38,10 @@ class Delivery:
     def __init__(self, data: Path, settings: Settings) -> None:
         self._data = data
         self._settings = settings
-        table = dict(settings.destinations)
-        if settings.store.findings_file:
-            path = (data / settings.store.findings_file).resolve()
-            table.setdefault(DEFAULT_DESTINATION, {"type": "file", "path": path})
-        self.router = Destinations(table, settings.base, settings.routes)
+        self.router = _destinations(data, settings)
         self._deliverer: Deliverer | None = None
+        self._alerts: AlertStore | None = None
+        self._make: Callable[[Destinations], Deliverer] | None = None
 
     def start(
         self,
@@ -80,13 +78,35 @@ class Delivery:
             if changed:
                 self.wake()
 
-        self._deliverer = Deliverer(
-            alerts.engine,
-            self.router.open(alerts.engine, desk),
-            on_fault=fault,
-            on_recovered=recovered,
-            chores=chores,
-        )
+        def make(destinations: Destinations) -> Deliverer:
+            return Deliverer(
+                alerts.engine,
+                destinations.open(alerts.engine, desk),
+                on_fault=fault,
+                on_recovered=recovered,
+                chores=chores,
+            )
+
+        self._alerts, self._make = alerts, make
+        self._deliverer = make(self.router)
+        self._deliverer.start()
+
+    def reload(self, settings: Settings) -> None:
+        """Goes on with the destinations and routes of other settings.
+
+        What waits stays queued, also for a destination that is gone. Takes up to `STOP_S`; a
+        destination that is still busy then is left to its old thread until that gives up its lease.
+
+        Raises:
+            BadDestinations: they cannot be used; nothing has changed.
+        """
+        router = _destinations(self._data, settings)
+        if self._alerts is None or self._make is None:
+            self.router = router
+            return
+        self.router = self._alerts.router = router
+        self.stop()
+        self._deliverer = self._make(router)
         self._deliverer.start()
 
     def wake(self) -> None:
@@ -103,3 +123,11 @@ class Delivery:
     def status(self) -> dict[str, dict[str, int]]:
         """Destination -> state -> rows."""
         return self._deliverer.counts() if self._deliverer is not None else {}
+
+
+def _destinations(data: Path, settings: Settings) -> Destinations:
+    table = dict(settings.destinations)
+    if settings.store.findings_file:
+        path = (data / settings.store.findings_file).resolve()
+        table.setdefault(DEFAULT_DESTINATION, {"type": "file", "path": path})
+    return Destinations(table, settings.base, settings.routes)

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from streams.judging import Cadence, Judge
 from streams.metrics import Metrics
 from streams.pipeline import CoreSettings, Pipeline
 from streams.quarantine import Quarantine
+from streams.reload import Reload
 from streams.settings import DAY_S, Settings
 from streams.snapshot import BadSnapshot
 from streams.store import Keep, Store
@@ -65,9 +66,11 @@ def _write_owner(file: IO[str]) -> None:
     file.flush()
 
 
-def serve(data: Path, settings: Settings) -> int:
+def serve(data: Path, settings: Settings, load: Callable[[], Settings] | None = None) -> int:
     """Serves until SIGTERM or SIGINT, then drains, makes a snapshot, and gives the exit code.
 
+    Args:
+        load: reads the configuration again, on SIGHUP; without it nobody listens to that.
     Raises:
         BadConfig: before anything of the data directory is touched where possible.
         DataInUse: another process serves from it.
@@ -82,12 +85,13 @@ def serve(data: Path, settings: Settings) -> int:
         pepper = Pepper.load(data / "pepper")
         listener = listen(settings)
         closing.callback(listener.close)
-        return _serve(data, settings, known, pepper, listener, closing)
+        return _serve(data, settings, load, known, pepper, listener, closing)
 
 
 def _serve(
     data: Path,
     settings: Settings,
+    load: Callable[[], Settings] | None,
     known: tokens.Tokens,
     pepper: Pepper,
     listener: socket.socket,
@@ -161,6 +165,8 @@ def _serve(
     metrics.watch(lambda: _reading(judge, journal, quarantine, delivery))
     server = Server(ingest.app())
     server.until_signal()
+    if load is not None:
+        Reload(load, delivery, settings).on_hangup()
     judge.start()
     delivery.start(store.alerts, judge.record, into_journal(journal))
     log.info("listening on %s", address(listener))

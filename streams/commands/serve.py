@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streams.commands.shared import add_config, add_data, fail, log_to_stderr
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,20 +20,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until SIGTERM; 75 when the data directory is in use, 70 when judging failed."""
+    """Serves until SIGTERM; 75 when the data directory is in use, 70 when judging failed.
+
+    SIGHUP reads destinations and routes again.
+    """
     from streams.configuration import load
     from streams.wiring import EXTRAS, token_problems
 
     log_to_stderr()
     overrides = {"server": {"listen": arguments.listen}} if arguments.listen else {}
-    settings = load(
-        arguments.config, (*EXTRAS, token_problems), overrides
-    )  # before anything is opened
+
+    def configured() -> "Settings":
+        return load(arguments.config, (*EXTRAS, token_problems), overrides)
+
+    settings = configured()  # before anything is opened
     from streams.collector import calm
     from streams.serve import EXIT_BUSY, DataInUse, serve
 
     calm()
     try:
-        return serve(Path(arguments.data), settings)
+        return serve(Path(arguments.data), settings, configured)
     except DataInUse as error:
         return fail(str(error), EXIT_BUSY)
