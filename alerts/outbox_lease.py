@@ -14,7 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Engine, literal, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Engine,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from alerts.outbox import note_destination
 from alerts.store_engine import reading, updating
@@ -102,7 +112,7 @@ class Leases:
 
     def _now(self, connection: Connection) -> ColumnElement[float]:
         if connection.dialect.name == "postgresql":  # one clock for all hosts
-            return text("extract(epoch from clock_timestamp())::float8")  # type: ignore[return-value]
+            return literal_column("extract(epoch from clock_timestamp())::float8", Double)
         return literal(self._wall())
 
 
@@ -114,10 +124,10 @@ def owner_of(engine: Engine, destination: str) -> str | None:
         return None if found is None else str(found)
 
 
-def process_name() -> str:
-    """This process, distinguishable from every other on any machine, before and after."""
-    me = os.getpid()
-    words = (socket.gethostname(), _namespace(), str(me), _started(me), secrets.token_hex(4))
+def process_name(pid: int | None = None) -> str:
+    """A process (this one), distinguishable from every other on any machine, before and after."""
+    pid = pid or os.getpid()
+    words = (socket.gethostname(), _namespace(), str(pid), _started(pid), secrets.token_hex(4))
     return "/".join(words)
 
 
@@ -139,6 +149,7 @@ def _namespace() -> str:
 
 def _started(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if words[0] in "ZX" else words[19]  # dead, though nobody has looked yet
     except (OSError, IndexError):
         return ""

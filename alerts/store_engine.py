@@ -146,7 +146,8 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
         statement: Any = upsert(table).on_conflict_do_nothing()
     else:
         statement = insert(table).prefix_with("OR IGNORE")
-    return connection.execute(statement, list(rows)).rowcount
+    counted = statement.execution_options(preserve_rowcount=True)
+    return connection.execute(counted, list(rows)).rowcount
 
 
 def replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
