@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alter", action="store_true", help="with --create: also set options that differ"
     )
     parser.add_argument(
+        "--grant",
+        action="append",
+        default=[],
+        metavar="ROLE=USER",
+        help="with --create: give a user the rights of ingest, worker, deliver or sender",
+    )
+    parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
@@ -36,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when all topics are as needed, 78 when they are not, 69 when no broker answers."""
+    from streams.kafka.grants import parse
+
+    try:
+        arguments.grant = [parse(text) for text in arguments.grant]
+    except ValueError as error:
+        return fail(f"--grant: {error}")
     settings = configured(arguments)
     return answered(lambda: (_create if arguments.create else _check)(arguments, settings))
 
@@ -44,8 +57,9 @@ def _create(arguments: argparse.Namespace, settings: "Settings") -> int:
     from kafka.errors import KafkaError
 
     from streams.kafka import clients, installation
+    from streams.kafka.grants import make
     from streams.kafka.provision import CannotCreate, alter, check, create
-    from streams.kafka.topics import specs
+    from streams.kafka.topics import Names, specs
 
     kafka, base = settings.kafka, settings.base
     if arguments.data is not None:
@@ -57,6 +71,7 @@ def _create(arguments: argparse.Namespace, settings: "Settings") -> int:
         wanted = specs(kafka)
         made = create(admin, wanted)
         agreed = installation.establish(kafka, base, pepper)
+        make(admin, Names(kafka.prefix), arguments.grant)
         changed = alter(admin, check(admin, kafka), wanted) if arguments.alter else []
     except CannotCreate as error:
         return fail(f"the broker refused: {error}", EXIT_CONFIG)
