@@ -66,7 +66,8 @@ class LoggingTamper(Detector):
             "Compare the provider's usage of that span with what the gateway saw.",
         ),
         blind_spot="logging that is switched off where no control-plane log is kept",
-        needs=("event.name", "gen_ai.operation.name", "status"),
+        needs=("gen_ai.operation.name", "status"),
+        kinds=("llm.control_plane",),
     )
     takes = "control_plane"
 

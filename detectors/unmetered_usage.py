@@ -67,12 +67,12 @@ class UnmeteredUsage(Detector):
         ),
         blind_spot="a provider without usage reports by key; events that name only virtual keys",
         needs=(
-            "event.name",
             "api_key.id",
             "gen_ai.usage.input_tokens",
             "gen_ai.usage.output_tokens",
             "latency_ms",
         ),
+        kinds=("llm.usage_bucket",),
     )
     takes = "metered"
     told = "reconcile_usage"

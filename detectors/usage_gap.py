@@ -58,7 +58,7 @@ class UsageGap(Detector):
             "Afterwards send what was missed with `tripmeter replay`.",
         ),
         blind_spot="a silence of everybody at once; flows in their first week or with few calls",
-        needs=("tenant.id", "ingest.source"),
+        needs=("tenant.id",),
     )
     takes = "sampled_any"
     lane = "service"

@@ -13,6 +13,7 @@ from schemas.finding import About, Severity
 
 BATCH = 64  # sampled calls that are compared at a time
 OTHER_LENGTH = log(1.6)  # longer, or shorter by as much
+IN_A_ROW = 2  # batches; chance does not repeat itself
 HORIZON_MS = 7 * 86_400_000
 MAX_SERVICES = 10_000  # remembered per generation
 
@@ -76,7 +77,7 @@ class VendorDrift(Detector):
         for batch in batches:
             shift = together.shift(state, batch)
             odd = shift is not None and abs(shift[0]) >= OTHER_LENGTH
-            if shift is not None and odd:
+            if shift is not None and odd and state["known"].get("odd", 0) >= IN_A_ROW - 1:
                 time, id = batch["last"]
                 times, keys = exp(shift[0]), shift[1]
                 yield Verdict(

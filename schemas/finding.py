@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from schemas.event import EventName
+
 MAX_FINDING_EVENTS = 20  # event ids (and copies of their fields) one finding carries
 
 Lane = Literal["credential", "session", "resource", "service", "origin"]
@@ -60,6 +62,9 @@ class About(BaseModel):
     blind_spot: str
     needs: tuple[str, ...] = Field(
         (), description="wire names of the event fields it cannot work without"
+    )
+    kinds: tuple[EventName, ...] = Field(
+        (), description="kinds of events beside calls that it cannot work without"
     )
 
 

@@ -3,6 +3,10 @@
 import importlib
 import pkgutil
 
+from schemas.finding import About
+
+CALLS = frozenset({"llm.request", "agent.tool_call", "agent.tool_list", "llm.auth_failure"})
+
 
 class UnknownSource(ValueError):
     """No adapter has that name; the message lists those that exist."""
@@ -31,3 +35,27 @@ def provides(source: str) -> frozenset[str]:
     if source not in known:
         raise UnknownSource(f"no source {source!r}; known: {', '.join(sorted(known))}")
     return known[source]
+
+
+def kinds(source: str) -> frozenset[str]:
+    """Kinds of events a source can make; calls of models and tools, unless its adapter says more.
+
+    Raises:
+        UnknownSource: with the names that are known.
+    """
+    provides(source)
+    module = importlib.import_module(f"schemas.adapters.{source.replace('-', '_')}")
+    return frozenset(getattr(module, "KINDS", CALLS))
+
+
+def missing(about: About, source: str) -> list[str]:
+    """What a detector lacks with a source; nothing means that it is covered.
+
+    Raises:
+        UnknownSource: with the names that are known.
+    """
+    fields, made = provides(source), kinds(source)
+    lacking = [kind for kind in about.kinds if kind not in made]
+    return [f"{kind} events" for kind in lacking] + [
+        name for name in about.needs if name not in fields
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.slow_first_token import BATCH, SlowFirstToken
+from detectors.slow_first_token import BATCH, IN_A_ROW, SlowFirstToken
 from tests.batches import said, some
 
 PAST = 4 * BATCH
@@ -15,7 +15,13 @@ def calls(count: int, wait: object, keys: int = 4, **fields: object) -> list[dic
 
 @pytest.mark.parametrize(("wait", "found"), [(1.01, True), (0.99, False)])
 def test_twice_the_usual_wait_is_found(wait: float, found: bool) -> None:
-    assert found == bool(said(SlowFirstToken(), calls(PAST, 0.5) + calls(BATCH, wait)))
+    assert found == bool(said(SlowFirstToken(), calls(PAST, 0.5) + calls(IN_A_ROW * BATCH, wait)))
+
+
+def test_one_batch_is_chance() -> None:
+    slow = calls((IN_A_ROW - 1) * BATCH, 5.0)
+
+    assert [] == said(SlowFirstToken(), calls(PAST, 0.5) + slow + calls(PAST, 0.5))
 
 
 def test_a_shorter_wait_is_welcome() -> None:
@@ -33,7 +39,7 @@ def test_keys_are_compared_with_their_own_past() -> None:
     more = [2.5 * wait for wait in waits]
 
     assert [] == said(SlowFirstToken(), calls(2 * PAST, waits))
-    assert said(SlowFirstToken(), calls(PAST, waits) + calls(BATCH, more))
+    assert said(SlowFirstToken(), calls(PAST, waits) + calls(IN_A_ROW * BATCH, more))
 
 
 def test_a_model_that_two_keys_use_is_not_judged() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.vendor_drift import BATCH, VendorDrift
+from detectors.vendor_drift import BATCH, IN_A_ROW, VendorDrift
 from tests.batches import said, some
 
 PAST = 4 * BATCH
@@ -17,7 +17,13 @@ def calls(count: int, tokens: object, keys: int = 4, **fields: object) -> list[d
     ("tokens", "found"), [(1610, True), (1590, False), (621, True), (629, False)]
 )
 def test_longer_and_shorter_answers_are_found(tokens: int, found: bool) -> None:
-    assert found == bool(said(VendorDrift(), calls(PAST, 1000) + calls(BATCH, tokens)))
+    assert found == bool(said(VendorDrift(), calls(PAST, 1000) + calls(IN_A_ROW * BATCH, tokens)))
+
+
+def test_one_batch_is_chance() -> None:
+    short = calls((IN_A_ROW - 1) * BATCH, 10)
+
+    assert [] == said(VendorDrift(), calls(PAST, 400) + short + calls(PAST, 400))
 
 
 def test_one_owners_new_prompt_is_that_owners_affair() -> None:

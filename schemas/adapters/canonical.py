@@ -5,7 +5,7 @@ left out, and nothing else is changed.
 """
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from pydantic import ValidationError
@@ -15,10 +15,11 @@ from schemas.adapters.clean import EMAIL, SECRET
 from schemas.adapters.draft import settle, stamp
 from schemas.adapters.read import records
 from schemas.decode import EventRecord, InvalidEvent, decode_line, instant
-from schemas.event import Event
+from schemas.event import Event, EventName
 from schemas.records import Control
 
 PROVIDES = frozenset(info.alias or name for name, info in Event.model_fields.items())
+KINDS = frozenset(get_args(EventName))
 
 _HASHED = (
     rb"api_key\.id|idempotency_key\.id|tool\.args\.hash|content\.input\.hash|content\.output\.hash"

@@ -17,34 +17,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the catalog."""
     from detectors import CATALOG
-    from streams.coverage import UnknownSource, provides
+    from streams.coverage import UnknownSource
 
-    provided: frozenset[str] | None = None
-    if arguments.source:
-        try:
-            provided = provides(arguments.source)
-        except UnknownSource as error:
-            return fail(str(error))
-    rows = [_row(detector.about, provided) for detector in CATALOG]
+    try:
+        rows = [_row(detector.about, arguments.source) for detector in CATALOG]
+    except UnknownSource as error:
+        return fail(str(error))
     if arguments.json:
         print_json(rows)
         return 0
     columns = ["id", "family", "severity", "needs", "blind_spot"]
-    if provided is not None:
+    if arguments.source:
         columns.append("coverage")
     print_table("Detectors", columns, [[row[column] for column in columns] for row in rows])
     return 0
 
 
-def _row(about: About, provided: frozenset[str] | None) -> dict[str, str]:
+def _row(about: About, source: str | None) -> dict[str, str]:
+    from streams.coverage import missing
+
     row = {
         "id": about.id,
         "family": about.family,
         "severity": about.severity.value,
-        "needs": ", ".join(about.needs),
+        "needs": ", ".join((*(f"{kind} events" for kind in about.kinds), *about.needs)),
         "blind_spot": about.blind_spot,
     }
-    if provided is not None:
-        missing = [name for name in about.needs if name not in provided]
-        row["coverage"] = f"not covered: no {', '.join(missing)}" if missing else "covered"
+    if source:
+        lacking = missing(about, source)
+        row["coverage"] = f"not covered: no {', '.join(lacking)}" if lacking else "covered"
     return row
