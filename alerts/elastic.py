@@ -15,6 +15,7 @@ from pydantic import Field
 from alerts.base import Delivery, Partly, RetryLater
 from alerts.destination_base import HttpSettings, Line, Place, TokenSettings
 from alerts.ecs import to_ecs
+from alerts.ocsf_fit import encoded
 from alerts.posting import PASSES, Answer, Poster, judge, pieces, probed
 
 MAX_BODY = 5_000_000  # bytes of one request before compression; servers take 100 MB
@@ -123,8 +124,7 @@ class ElasticSink:
 def to_bulk(delivery: Delivery, index: str) -> bytes:
     """Action and document, a line each. The id is the key, so a repetition is a 409."""
     action = {"create": {"_index": index, "_id": delivery.key}}
-    lines = (json.dumps(each, separators=(",", ":")) for each in (action, to_ecs(delivery)))
-    return "".join(f"{line}\n" for line in lines).encode()
+    return encoded(action) + b"\n" + encoded(to_ecs(delivery)) + b"\n"
 
 
 def judge_items(answer: Answer, keys: Sequence[str]) -> Partly:

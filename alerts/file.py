@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import json
 import os
 import stat
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pydantic import Field
 from alerts.base import Delivery, RetryLater
 from alerts.destination_base import DestinationSettings, Place
 from alerts.ocsf import body_of
+from alerts.ocsf_fit import encoded
 
 MAX_LINE = 8 * 2**20  # bytes; an end without a newline longer than this is not ours
 
@@ -53,9 +53,7 @@ class FileSink:
         Raises:
             RetryLater: the disk is full, or the path cannot be written.
         """
-        data = b"".join(
-            json.dumps(body_of(each), separators=(",", ":")).encode() + b"\n" for each in deliveries
-        )
+        data = b"".join(encoded(body_of(each)) + b"\n" for each in deliveries)
         try:
             self._append(data)
         except OSError as error:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 Record = dict[str, Any]
 KEPT_EVENTS = 3  # of the evidence, in the first step
 LONGEST_TEXTS = (256, 64, 24)  # characters of any text, in the last steps
@@ -11,7 +13,8 @@ LONGEST_TEXTS = (256, 64, 24)  # characters of any text, in the last steps
 
 def encoded(record: Record) -> bytes:
     """One line of JSON in ASCII: nothing in it can end a line, hide or reorder text."""
-    return json.dumps(record, separators=(",", ":")).encode()
+    line = msgspec.json.encode(record)
+    return line if line.isascii() else json.dumps(record, separators=(",", ":")).encode()
 
 
 def fitted(record: Record, limit: int) -> bytes:

@@ -17,6 +17,7 @@ from pydantic import Field
 from alerts.base import Delivery, Rejected, RetryLater
 from alerts.destination_base import HttpSettings, Line, Place, TokenSettings
 from alerts.ocsf import body_of
+from alerts.ocsf_fit import encoded
 from alerts.posting import Answer, Poster, pieces
 
 MAX_BODY = 900_000  # bytes of one request before compression; Splunk Cloud takes 1 MB
@@ -157,10 +158,7 @@ class SplunkHecSink:
 
 def to_hec(deliveries: Sequence[Delivery], names: dict[str, str]) -> list[bytes]:
     """A record each; a body has one after the other. Time is epoch seconds."""
-    return [
-        json.dumps(_record(each, body_of(each), names), separators=(",", ":")).encode()
-        for each in deliveries
-    ]
+    return [encoded(_record(each, body_of(each), names)) for each in deliveries]
 
 
 def _record(delivery: Delivery, body: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
