@@ -7,6 +7,7 @@ from detectors.tallies import Batch, State
 
 MEMBERS = 3  # keys that must be comparable
 KNOWN_CALLS = 8  # earlier calls of a key that make it comparable
+KNOWN_BATCHES = 4  # of the service; its first hours are no past
 MOST_WEIGHT = 8  # calls of one key that count, so that a busy one cannot speak for all
 ENOUGH = 20  # calls that count, of all keys together
 MAX_MEMBERS = 64  # keys remembered per service
@@ -27,6 +28,8 @@ def shift(state: State, batch: Batch) -> tuple[float, int] | None:
     None if too few keys are comparable.
     """
     known = state["known"].get("members", {})
+    if state["known"].get("batches", 0) < KNOWN_BATCHES:
+        return None
     moved = []
     for key, calls, mean in _members(batch):
         before = known.get(key)
@@ -52,6 +55,7 @@ def learn(state: State, batch: Batch, odd: bool) -> None:
         return
     if odd:
         known.clear()
+    known["batches"] = known.get("batches", 0) + 1
     members: dict[str, list[Any]] = known.setdefault("members", {})
     for key, calls, mean in _members(batch):
         n, before = members.pop(key, (0, 0.0))

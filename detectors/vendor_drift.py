@@ -13,6 +13,7 @@ from schemas.finding import About, Severity
 
 BATCH = 64  # sampled calls that are compared at a time
 OTHER_LENGTH = log(1.6)  # longer, or shorter by as much
+LEAST_TOKENS = 16  # of an answer; yes, no and health checks have no length to speak of
 IN_A_ROW = 2  # batches; chance does not repeat itself
 HORIZON_MS = 7 * 86_400_000
 MAX_SERVICES = 10_000  # remembered per generation
@@ -70,7 +71,7 @@ class VendorDrift(Detector):
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         name, key, tokens = service(event), event.api_key_id, event.output_tokens
-        if name is None or key is None or not tokens:
+        if name is None or key is None or not tokens or tokens < LEAST_TOKENS:
             return
         counts = together.counts(key, tokens)
         state, batches = self._tallies.add(name, time_ms, event.event_id, counts)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from detectors.vendor_drift import BATCH, IN_A_ROW, VendorDrift
+from detectors.together import KNOWN_BATCHES
+from detectors.vendor_drift import BATCH, IN_A_ROW, LEAST_TOKENS, VendorDrift
 from tests.batches import said, some
 
 PAST = 4 * BATCH
@@ -21,7 +22,7 @@ def test_longer_and_shorter_answers_are_found(tokens: int, found: bool) -> None:
 
 
 def test_one_batch_is_chance() -> None:
-    short = calls((IN_A_ROW - 1) * BATCH, 10)
+    short = calls((IN_A_ROW - 1) * BATCH, 40)
 
     assert [] == said(VendorDrift(), calls(PAST, 400) + short + calls(PAST, 400))
 
@@ -41,5 +42,13 @@ def test_a_model_that_two_keys_use_is_not_judged() -> None:
     assert [] == said(VendorDrift(), calls(PAST, 400, 2) + calls(3 * BATCH, 40, 2))
 
 
-def test_empty_answers_say_nothing() -> None:
+def test_empty_and_very_short_answers_say_nothing() -> None:
     assert [] == said(VendorDrift(), calls(PAST, 400) + calls(3 * BATCH, 0))
+    assert [] == said(VendorDrift(), calls(PAST, 400) + calls(3 * BATCH, LEAST_TOKENS - 1))
+    assert said(VendorDrift(), calls(PAST, 400) + calls(3 * BATCH, LEAST_TOKENS))
+
+
+def test_the_first_hours_of_a_model_are_no_past() -> None:
+    first = (KNOWN_BATCHES - 1) * BATCH
+
+    assert [] == said(VendorDrift(), calls(first, 400) + calls(IN_A_ROW * BATCH, 100))

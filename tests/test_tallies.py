@@ -2,6 +2,7 @@
 
 from math import log
 from random import Random
+from typing import Any
 
 from detectors import levels, together
 from detectors.settled import SETTLED_MS
@@ -71,6 +72,14 @@ def test_what_is_odd_is_learned_when_it_stays() -> None:
     assert 9.0 == levels.usual(known)
 
 
+def _learned(past: dict[str, tuple[int, float]]) -> dict[str, Any]:
+    """A service whose batches so far, all alike, make the past of these keys."""
+    state: dict[str, Any] = {"known": {}}
+    for _ in range(together.KNOWN_BATCHES):
+        together.learn(state, _batch(past), odd=False)
+    return state
+
+
 def _batch(values: dict[str, tuple[int, float]]) -> dict[str, object]:
     counts: dict[str, int] = {}
     for key, (calls, value) in values.items():
@@ -80,8 +89,7 @@ def _batch(values: dict[str, tuple[int, float]]) -> dict[str, object]:
 
 
 def test_keys_are_compared_with_their_own_past_and_half_of_them_must_agree() -> None:
-    state: dict[str, object] = {"known": {}}
-    together.learn(state, _batch({"a": (8, 1), "b": (8, 10), "c": (8, 100)}), odd=False)
+    state = _learned({"a": (8, 1), "b": (8, 10), "c": (8, 100)})
     all_slow = together.shift(state, _batch({"a": (8, 3), "b": (8, 30), "c": (8, 300)}))
     one_slow = together.shift(state, _batch({"a": (80, 3), "b": (8, 10), "c": (8, 100)}))
 
@@ -91,9 +99,8 @@ def test_keys_are_compared_with_their_own_past_and_half_of_them_must_agree() -> 
 
 
 def test_too_few_keys_or_calls_or_too_short_a_past_are_not_compared() -> None:
-    state: dict[str, object] = {"known": {}}
-    past = {"a": (8, 1.0), "b": (8, 1.0), "c": (8, 1.0), "d": (7, 1.0)}
-    together.learn(state, _batch(past), odd=False)
+    past = {"a": (2, 1.0), "b": (2, 1.0), "c": (2, 1.0), "d": (1, 1.0)}
+    state = _learned(past)
 
     assert together.shift(state, _batch({"a": (8, 3), "b": (8, 3), "d": (8, 3)})) is None
     assert together.shift(state, _batch({"a": (8, 3), "b": (8, 3), "c": (3, 3)})) is None
@@ -101,14 +108,15 @@ def test_too_few_keys_or_calls_or_too_short_a_past_are_not_compared() -> None:
 
 
 def test_an_odd_batch_teaches_nothing_until_it_stays() -> None:
-    state: dict[str, object] = {"known": {}}
-    past = dict.fromkeys("abc", (8, 1.0))
+    state = _learned(dict.fromkeys("abc", (8, 1.0)))
     now = dict.fromkeys("abc", (8, 3.0))
-    together.learn(state, _batch(past), odd=False)
     for _ in range(together.ACCEPT - 1):
         together.learn(state, _batch(now), odd=True)
     assert round(log(3), 2) == round(together.shift(state, _batch(now))[0], 2)  # type: ignore[index]
     together.learn(state, _batch(now), odd=True)
+    assert together.shift(state, _batch(now)) is None
+    for _ in range(together.KNOWN_BATCHES - 1):
+        together.learn(state, _batch(now), odd=False)
     assert 0 == round(together.shift(state, _batch(now))[0], 2)  # type: ignore[index]
 
 
