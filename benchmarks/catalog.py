@@ -13,6 +13,7 @@ import json
 import statistics
 from typing import Any
 
+from detectors import CATALOG
 from schemas.samples.all_trials import TRIALS
 from schemas.samples.trials import Scene, Trial, settings
 from streams.pipeline import CoreSettings, Pipeline
@@ -22,7 +23,9 @@ BLOCK_LINES = 2000
 
 def play(name: str, lines: list[bytes]) -> list[Any]:
     """The findings of one detector about one scene."""
-    pipeline = Pipeline(CoreSettings.model_validate(settings()), only={name})
+    [kind] = [kind for kind in CATALOG if kind.about.id == name]
+    lanes = {channel.window.split("/")[0] for channel in kind.channels}
+    pipeline = Pipeline(CoreSettings.model_validate(settings()), only={name, *lanes})
     found = []
     for start in range(0, len(lines), BLOCK_LINES):
         found += pipeline.process(b"\n".join(lines[start : start + BLOCK_LINES])).findings

@@ -15,6 +15,7 @@ from detectors.model_rotation import ModelRotation
 from detectors.model_sweep import ModelSweep
 from detectors.new_origin import NewOrigin
 from detectors.one_origin_many_keys import OneOriginManyKeys
+from detectors.pool_saturation import PoolSaturation
 from detectors.rate_limit_storm import RateLimitStorm
 from detectors.repeated_call import RepeatedCall
 from detectors.revoked_key import RevokedKey
@@ -23,11 +24,14 @@ from detectors.shared_key import SharedKey
 from detectors.shared_session import SharedSession
 from detectors.slow_first_token import SlowFirstToken
 from detectors.stolen_key_spend import StolenKeySpend
+from detectors.stubborn_retry import StubbornRetry
+from detectors.thundering_herd import ThunderingHerd
 from detectors.tool_drift import ToolDrift
 from detectors.tool_truncation import ToolTruncation
 from detectors.unmetered_usage import UnmeteredUsage
 from detectors.usage_gap import UsageGap
 from detectors.vendor_drift import VendorDrift
+from detectors.wasted_tokens import WastedTokens
 
 CATALOG: tuple[type[Detector], ...] = (
     # llmjacking
@@ -51,6 +55,10 @@ CATALOG: tuple[type[Detector], ...] = (
     RepeatedCall,
     DuplicateSideEffect,
     RunawaySession,
+    StubbornRetry,
+    ThunderingHerd,
+    WastedTokens,
+    PoolSaturation,
     # health: never wakes anyone
     CacheCollapse,
     FallbackDrift,

@@ -13,6 +13,9 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 TINY_TOKENS = 64  # input and output of a call that only tries whether a key works
 CACHEABLE_TOKENS = 1024  # least input that providers cache
+LONG_ANSWER_TOKENS = 64  # an answer that two tenants do not get by chance
+SHORT_ANSWER_TOKENS = 16  # the answer to a question that only tries whether all is well
+WORD_TOKENS = 5  # the answer of which only the time to its first word matters
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ CREDENTIAL_1H = WindowSpec(
         Total("new_addresses", "addresses", "addresses never seen before", "one", "fresh_address"),
         Total("strangers", "calls", "new address with new model or new client", "one", "odd"),
         Total("stranger_tokens", "tokens", "tokens used from new addresses", "tokens", "stranger"),
+        Total("wasted_nanousd", "nano-dollars", "cost of calls that failed", "nanousd", "wasted"),
     ),
     learned=("tokens", "nanousd"),
     counted=("new_addresses",),

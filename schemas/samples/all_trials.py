@@ -7,6 +7,7 @@ from schemas.samples import (
     trials_keys,
     trials_leaks,
     trials_loops,
+    trials_storms,
     trials_tools,
 )
 from schemas.samples.trials import Trial
@@ -19,4 +20,5 @@ TRIALS: dict[str, Trial] = {
     **trials_gaps.TRIALS,
     **trials_leaks.TRIALS,
     **trials_loops.TRIALS,
+    **trials_storms.TRIALS,
 }
