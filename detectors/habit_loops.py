@@ -15,22 +15,32 @@ MOST_LOG = 40.0  # of a limit: beyond it everything is usual
 
 
 @compiled
-def learn(small: Any, tall: Any, asked: Any, spec: Any) -> None:
-    """Learns closed windows.
+def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
+    """Learns closed windows; what was usual until now is kept as the version before.
 
     Args:
-        small: columns by key: n, taught, first, mean, square, count, row.
+        small: columns by key: n, taught, first, mean, square, count, row, version.
         tall: columns by row of the promoted: peak, peaks, last_peak, last_high.
+        old: columns by key: tail and count of the version before.
         asked: by window: key, number, totals, and per learned feature whether it is usual.
-        spec: the learned and the counted features, and the windows of one cluster.
+        spec: the learned and the counted features, windows of one cluster, months a window, and
+            peaks before the tail is described by them.
     """
-    n, taught, first, mean, square, count, row = small
+    n, taught, first, mean, square, count, row, version = small
     keys, windows, totals, usual = asked
-    learned, counted, gap = spec
+    learned, counted, gap, months_per_window, enough = spec
+    tails, counts = old
     for at in range(len(keys)):
         key = keys[at]
         if n[key] == 0:
             first[key] = windows[at]
+        else:
+            months = (version[key, 0] - first[key] + 1) * months_per_window
+            for place in range(len(learned)):
+                _describe(small, tall, key, place, months, enough, tails, key)
+            for place in range(len(counted)):
+                counts[key, place] = count[key, place]
+        version[key, 1], version[key, 0] = version[key, 0], windows[at]
         n[key] += 1
         start, whole = taught[key] == 0, True
         for place in range(len(learned)):
@@ -49,6 +59,58 @@ def learn(small: Any, tall: Any, asked: Any, spec: Any) -> None:
         taught[key] += whole
         for place in range(len(counted)):
             count[key, place] += totals[at, counted[place]]
+
+
+@compiled
+def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -> None:
+    """The newest version from a window two or more before.
+
+    Args:
+        small, tall, old, spec: as for `learn`.
+        asked: keys and windows.
+        found: filled in: tails, how many windows they were learned from, counts.
+    """
+    n, _, first, _, _, count, _, version = small
+    keys, windows = asked
+    learned, counted, _, months_per_window, enough = spec
+    tails, known, counts = found
+    for at in range(len(keys)):
+        key = keys[at]
+        before = version[key, 0] > windows[at] - 2
+        known[at] = max(n[key] - before, 0)
+        months = (version[key, 0] - first[key] + 1) * months_per_window
+        for place in range(len(learned)):
+            if known[at] == 0 or before:
+                for part in range(4):
+                    tails[at, place, part] = old[0][key, place, part] if known[at] else 0
+            else:
+                _describe(small, tall, key, place, months, enough, tails, at)
+        for place in range(len(counted)):
+            counts[at, place] = old[1][key, place] if before else count[key, place]
+
+
+@inlined
+def _describe(
+    small: Any, tall: Any, key: int, place: int, months: float, enough: int, tails: Any, at: int
+) -> None:
+    """What is usual now: typical, log tail, scale, log rate; into the row `at` of `tails`."""
+    n, _, _, mean, square, _, row, _ = small
+    peak, peaks = tall[0], tall[1]
+    mu = mean[key, place]
+    deviation = sqrt(max(square[key, place] - mu * mu, 0.0))
+    tails[at, place, 0] = expm1(mu)
+    tails[at, place, 1] = mu + 2 * deviation
+    tails[at, place, 2] = max(deviation, SMALL_SCALE)
+    tails[at, place, 3] = log(max(SMALL_RATE * n[key] / months, 1e-9))
+    promoted = row[key]
+    if promoted < 0 or peaks[promoted, place] < enough:
+        return
+    high, lowest, total = peaks[promoted, place], peak[promoted, place, 0], 0.0
+    for which in range(high):
+        total += peak[promoted, place, which]
+    tails[at, place, 1] = lowest
+    tails[at, place, 2] = max(total / high - lowest, LEAST_SCALE)
+    tails[at, place, 3] = log(high) - log(months)
 
 
 @inlined
@@ -81,56 +143,6 @@ def _keep_peak(tall: Any, row: int, place: int, window: int, value: float, gap: 
 
 
 @compiled
-def publish(
-    small: Any,
-    tall: Any,
-    told: Any,
-    keys: Any,
-    windows: Any,
-    months_per_window: float,
-    enough: int,
-) -> None:
-    """Writes down what is usual now; the version before stays beside it.
-
-    Args:
-        small, tall: as for `learn`.
-        told: columns by key: version, version_n, version_count, tail; newest first.
-        enough: peaks before the tail is described by them.
-    """
-    n, _, first, mean, square, count, row = small
-    peak, peaks = tall[0], tall[1]
-    version, version_n, version_count, tail = told
-    for at in range(len(keys)):
-        key = keys[at]
-        version[key, 1], version_n[key, 1] = version[key, 0], version_n[key, 0]
-        version[key, 0], version_n[key, 0] = windows[at], n[key]
-        for place in range(count.shape[1]):
-            version_count[key, 1, place] = version_count[key, 0, place]
-            version_count[key, 0, place] = count[key, place]
-        months = (windows[at] - first[key] + 1) * months_per_window
-        for place in range(mean.shape[1]):
-            for which in range(4):
-                tail[key, 1, place, which] = tail[key, 0, place, which]
-            mu = mean[key, place]
-            deviation = sqrt(max(square[key, place] - mu * mu, 0.0))
-            tail[key, 0, place, 0] = expm1(mu)
-            tail[key, 0, place, 1] = mu + 2 * deviation
-            tail[key, 0, place, 2] = max(deviation, SMALL_SCALE)
-            tail[key, 0, place, 3] = log(max(SMALL_RATE * n[key] / months, 1e-9))
-            promoted = row[key]
-            if promoted < 0 or peaks[promoted, place] < enough:
-                continue
-            high = peaks[promoted, place]
-            total = 0.0
-            for which in range(high):
-                total += peak[promoted, place, which]
-            lowest = peak[promoted, place, 0]
-            tail[key, 0, place, 1] = lowest
-            tail[key, 0, place, 2] = max(total / high - lowest, LEAST_SCALE)
-            tail[key, 0, place, 3] = log(high) - log(months)
-
-
-@compiled
 def limits(tails: Any, shares: Any, found: Any) -> None:
     """The total that each habit reaches `share` times a month.
 
@@ -141,7 +153,6 @@ def limits(tails: Any, shares: Any, found: Any) -> None:
     """
     for at in range(tails.shape[0]):
         for place in range(tails.shape[1]):
-            tail = tails[at, place]
-            z = max(np.float64(tail[3]) - log(shares[place]), 0.0)
-            reach = np.float64(tail[1]) + np.float64(tail[2]) * z
+            z = max(np.float64(tails[at, place, 3]) - log(shares[place]), 0.0)
+            reach = np.float64(tails[at, place, 1]) + np.float64(tails[at, place, 2]) * z
             found[at, place] = expm1(min(reach, MOST_LOG))

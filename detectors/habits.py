@@ -42,11 +42,15 @@ class Habits:
         self.spec = spec
         self.learned = [spec.index[name] for name in spec.learned]
         self.counted = [spec.index[name] for name in spec.counted]
-        self._learned = np.array(self.learned, np.int64)
-        self._counted = np.array(self.counted, np.int64)
         features, counts = len(self.learned), len(self.counted)
         self.months_per_window = spec.width_ms / MONTH_MS
-        self.gap = CLUSTER_MS // spec.width_ms
+        self._spec = (
+            np.array(self.learned, np.int64),
+            np.array(self.counted, np.int64),
+            CLUSTER_MS // spec.width_ms,
+            self.months_per_window,
+            ENOUGH_PEAKS,
+        )
         self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
             "n": ((), 0, np.int32),  # closed windows
             "taught": ((), 0, np.int32),  # those among them that were learned
@@ -55,10 +59,9 @@ class Habits:
             "square": ((features,), 0.0, np.float64),  # of log1p(total) squared
             "count": ((counts,), 0, np.int32),  # sums of the counted features
             "row": ((), -1, np.int32),  # of the promoted, else -1
-            "version": ((2,), NEVER, np.int32),  # window it was learned from, newest first
-            "version_n": ((2,), 0, np.int32),
-            "version_count": ((2, counts), 0, np.int32),
-            "tail": ((2, features, 4), 0.0, np.float32),  # typical, log tail, scale, log rate
+            "version": ((2,), NEVER, np.int32),  # newest windows that were learned, newest first
+            "tail": ((features, 4), 0.0, np.float32),  # of the version before the newest
+            "counts": ((counts,), 0, np.int32),  # likewise
         }
         self.size = 0
         self.grow(64)
@@ -94,11 +97,10 @@ class Habits:
     count: npt.NDArray[np.int32]
     row: npt.NDArray[np.int32]
     version: npt.NDArray[np.int32]
-    version_n: npt.NDArray[np.int32]
-    version_count: npt.NDArray[np.int32]
     tail: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
 
-    def learn(self, keys: Ints, windows: Ints, totals: Ints, usual: npt.NDArray[np.bool_]) -> None:
+    def learn(self, keys: Any, windows: Any, totals: Ints, usual: npt.NDArray[np.bool_]) -> None:
         """Learns closed windows, at most one per key, and publishes what is usual now.
 
         Args:
@@ -106,13 +108,28 @@ class Habits:
             usual: per learned feature; what was judged an attack is False and is not learned.
         """
         self._promote(keys[self.n[keys] == PROMOTE_AFTER - 1])
-        count = (self.n, self.taught, self.first, self.mean, self.square, self.count, self.row)
+        asked = (keys, windows, totals, usual)
+        habit_loops.learn(*self._known(), asked, self._spec)
+
+    def pinned(self, keys: Any, windows: Any) -> tuple[Any, Any, Any]:
+        """The newest version from a window two or more before.
+
+        It stays the same from when the window opens until it closes.
+
+        Returns:
+            By window: the tails of the learned features `[windows, features, 4]` as typical, log
+            tail, scale, log rate; how many windows they were learned from; the counts.
+        """
+        size = len(keys)
+        tails = np.empty((size, len(self.learned), 4), np.float32)
+        found = (tails, np.empty(size, np.int64), np.empty((size, len(self.counted)), np.int64))
+        habit_loops.pinned(*self._known(), (keys, windows), self._spec, found)
+        return found
+
+    def _known(self) -> tuple[Any, Any, Any]:
+        small = (self.n, self.taught, self.first, self.mean, self.square, self.count, self.row)
         tall = (self.peak, self.peaks, self.last_peak, self.last_high)
-        spec = (self._learned, self._counted, self.gap)
-        habit_loops.learn(count, tall, (keys, windows, totals, usual), spec)
-        told = (self.version, self.version_n, self.version_count, self.tail)
-        when = (keys, windows, self.months_per_window)
-        habit_loops.publish(count, tall, told, *when, ENOUGH_PEAKS)
+        return (*small, self.version), tall, (self.tail, self.counts)
 
     def _promote(self, keys: Ints) -> None:
         for key in keys.tolist():

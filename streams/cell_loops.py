@@ -71,49 +71,43 @@ def crossed(total: Any, limit: Any, feature: Any, cells: Any, hot: Any) -> int:
 
 
 @compiled
-def pin(habit: Any, channels: Any, width: float, asked: Any, opened: Any) -> None:
-    """Writes down by what windows that open now are judged.
+def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> None:
+    """Writes down the limits by which windows that open now are judged.
 
     Args:
-        habit: columns by key: version, version_n, version_count, tail, first.
+        habits: by window: tails, windows learned from, counts, first window of its key.
         channels: by channel: limit, windows its key must have, windows from which it is not
             looked at, alerts a month, learned and counted feature or -1.
         width: of a window, as a share of a month.
-        asked: keys, windows and cells of what opens.
-        opened: columns by cell: tail, mature, limit.
+        asked: windows and cells of what opens.
+        limit: filled in, by cell and channel.
     """
-    version, version_n, version_count, tails, first = habit
+    tails, known, counts, first = habits
     above, least, below, shares, learned, counted = channels
-    keys, windows, cells = asked
-    tail, mature, limit = opened
-    for at in range(len(keys)):
-        key, cell = keys[at], cells[at]
-        which = 1 if version[key, 0] > windows[at] - 2 else 0
-        known = version_n[key, which] if version[key, which] != NEVER else 0
-        for place in range(tail.shape[1]):
-            for part in range(4):
-                tail[cell, place, part] = tails[key, which, place, part]
-        mature[cell] = known
-        months = (windows[at] - first[key] - 1) * width
+    windows, cells = asked
+    for at in range(len(cells)):
+        cell = cells[at]
+        months = (windows[at] - first[at] - 1) * width
         for channel in range(len(above)):
-            if known < least[channel] or known >= below[channel]:
+            if known[at] < least[channel] or known[at] >= below[channel]:
                 limit[cell, channel] = NO_LIMIT
                 continue
             most = above[channel]
             if learned[channel] >= 0:
-                one = tails[key, which, learned[channel]]
-                most = max(most, np.int64(min(reached(one, shares[channel]), MOST)))
+                reach = reached(tails, at, learned[channel], shares[channel])
+                most = max(most, np.int64(min(reach, MOST)))
             if counted[channel] >= 0:
-                before = version_count[key, which, counted[channel]]
+                before = counts[at, counted[channel]]
                 most = max(most, rare_count(before, months, shares[channel], width))
             limit[cell, channel] = most
 
 
 @inlined
-def reached(tail: Any, share: float) -> float:
+def reached(tails: Any, at: int, place: int, share: float) -> float:
     """The total that a habit reaches `share` times a month; see `detectors.habits.limits`."""
-    z = max(np.float64(tail[3]) - log(share), 0.0)
-    return expm1(min(np.float64(tail[1]) + np.float64(tail[2]) * z, MOST_LOG))
+    z = max(np.float64(tails[at, place, 3]) - log(share), 0.0)
+    reach = np.float64(tails[at, place, 1]) + np.float64(tails[at, place, 2]) * z
+    return expm1(min(reach, MOST_LOG))
 
 
 @inlined

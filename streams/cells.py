@@ -15,33 +15,29 @@ class Cells:
     """Columns with one row per open window.
 
     Args:
-        features, learned, channels: how many of each a window has.
+        features, channels: how many of each a window has.
     """
 
-    def __init__(self, features: int, learned: int, channels: int) -> None:
+    def __init__(self, features: int, channels: int) -> None:
         self._columns: dict[str, tuple[tuple[int, ...], Any, Any]] = {
-            "key": ((), FREE, np.int64),
-            "window": ((), NEVER, np.int64),
+            "key": ((), FREE, np.int32),
+            "window": ((), NEVER, np.int32),
             "end_ms": ((), FAR_MS, np.int64),
             "first_ms": ((), 0, np.int64),  # event time of the first event to arrive
             "total": ((features,), 0, np.int64),
             "limit": ((channels,), NO_LIMIT, np.int64),  # by habit and by what was told already
-            "tail": ((learned, 4), 0.0, np.float32),
-            "mature": ((), 0, np.int32),
         }
         self._base: dict[int, Ints] = {}  # limits by habit alone, where these are others
         self._size = 0
         self._free: list[int] = []
         self._allocate(256)
 
-    key: Ints
-    window: Ints
+    key: npt.NDArray[np.int32]
+    window: npt.NDArray[np.int32]
     end_ms: Ints
     first_ms: Ints
     total: Ints
     limit: Ints
-    tail: npt.NDArray[np.float32]
-    mature: npt.NDArray[np.int32]
 
     def _allocate(self, size: int) -> None:
         for name, (shape, fill, dtype) in self._columns.items():
@@ -55,7 +51,7 @@ class Cells:
     def take(self, count: int) -> Ints:
         """Rows for new windows; their totals are 0."""
         while len(self._free) < count:
-            self._allocate(2 * self._size)
+            self._allocate(self._size + self._size // 4)
         if not count:
             return np.zeros(0, np.int64)
         cells = np.array(self._free[-count:], np.int64)

@@ -9,7 +9,6 @@ from detectors.habits import Habits
 from streams import cell_loops
 from streams.alarms import ESCALATE, Alarms
 from streams.cell_loops import NO_LIMIT
-from streams.cells import Cells
 
 Ints = npt.NDArray[np.int64]
 Watched = list[tuple[Detector, Channel]]
@@ -40,18 +39,11 @@ class Limits:
             _places(spec.counted, channels),
         )
 
-    def pin(self, habits: Habits, keys: Ints, windows: Ints, rows: Cells, cells: Ints) -> None:
-        """Writes down by what windows that open now are judged."""
-        habit = (
-            habits.version,
-            habits.version_n,
-            habits.version_count,
-            habits.tail,
-            habits.first,
-        )
-        opened = (rows.tail, rows.mature, rows.limit)
-        asked = (keys, windows, cells)
-        cell_loops.pin(habit, self._channels, habits.months_per_window, asked, opened)
+    def pin(self, habits: Habits, keys: Ints, windows: Ints, cells: Ints, limit: Ints) -> None:
+        """Writes down the limits, by cell, of windows that open now."""
+        known = (*habits.pinned(keys, windows), habits.first[keys])
+        month = habits.months_per_window
+        cell_loops.pin(known, self._channels, month, (windows, cells), limit)
 
     def raised(self, alarms: Alarms, key: int, window: int, limit: Ints) -> Ints:
         """The limits of one window, by what was told of its key already."""

@@ -19,12 +19,13 @@ def rollups(windows: Windows, cells: Ints) -> list[Rollup]:
     promoted = windows.habits.row[rows.key[cells]] >= 0
     cells = cells[promoted & (rows.total[cells, spec.index["calls"]] >= ROLLUP_CALLS)]
     features = list(spec.index)
+    tails, _, _ = windows.habits.pinned(rows.key[cells], rows.window[cells])
     found = []
     for name, end, totals, tail in zip(
         windows.keys.names(rows.key[cells]),
         rows.end_ms[cells].tolist(),
         rows.total[cells].tolist(),
-        np.minimum(rows.tail[cells], 40.0).tolist(),
+        np.minimum(tails, 40.0).tolist(),
         strict=True,
     ):
         named = dict(zip(features, totals, strict=True))

@@ -116,10 +116,11 @@ class Teller:
         self, cell: int, totals: Ints, channel: Channel, name: str, event: Any, final: bool = False
     ) -> Window:
         spec, rows = self.windows.spec, self.windows.cells
-        mature = int(rows.mature[cell])
+        tails, known, _ = self.windows.habits.pinned(rows.key[[cell]], rows.window[[cell]])
+        mature = int(known[0])
         share = self.windows.limits.budget * (channel.share or FACT_SHARE)
         usual: dict[str, Usual] = {
-            feature: read_tail(rows.tail[cell, place], share, mature)
+            feature: read_tail(tails[0, place], share, mature)
             for place, feature in enumerate(spec.learned)
         }
         return Window(

@@ -66,7 +66,7 @@ class Windows:
         self.habits = Habits(spec)
         self.alarms = Alarms(spec.width_ms)
         self.limits = Limits(spec, watched, budget)
-        self.cells = Cells(len(spec.features), len(spec.learned), len(watched))
+        self.cells = Cells(len(spec.features), len(watched))
         self.amounts = Amounts(spec, keys, self.cells, lateness_ms)
         self.closed = self.opened = 0
         self._tick = NEVER
@@ -131,7 +131,7 @@ class Windows:
         self._slot[keys, windows & 1] = cells
         rows.key[cells], rows.window[cells], rows.first_ms[cells] = keys, windows, times
         rows.end_ms[cells] = (windows + 1) * self.spec.width_ms - self.phase(keys)
-        self.limits.pin(self.habits, keys, windows, rows, cells)
+        self.limits.pin(self.habits, keys, windows, cells, rows.limit)
         if self.alarms.keys:
             for key, window, cell in zip(
                 keys.tolist(), windows.tolist(), cells.tolist(), strict=True

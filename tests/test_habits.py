@@ -26,15 +26,10 @@ def learn(
     habit.learn(ONE, np.array([window]), totals, np.full((1, len(spec.learned)), usual))
 
 
-def newest_for(habit: Habits, window: int) -> int:
-    """Which version judges a window: the newest from two or more before."""
-    return int(habit.version[0, 0] > window - 2)
-
-
 def limit_at(habit: Habits, window: int, share: float = 1.0) -> float:
     """The token limit by which a window that opens now is judged."""
-    which = newest_for(habit, window)
-    return float(limits(habit.tail[:1, which, :1], np.array([share]))[0, 0])
+    tails, _, _ = habit.pinned(ONE, np.array([window]))
+    return float(limits(tails[:, :1], np.array([share]))[0, 0])
 
 
 def peaks_of(habit: Habits, feature: int = 0) -> list[float]:
@@ -82,8 +77,8 @@ def test_a_window_is_judged_by_a_habit_from_two_windows_before() -> None:
     for window, tokens in enumerate([10, 10_000, 10_000_000]):
         learn(habit, window, tokens)
 
-    assert 2 == habit.version_n[0, newest_for(habit, 3)]
-    assert 3 == habit.version_n[0, newest_for(habit, 4)]
+    assert 2 == habit.pinned(ONE, np.array([3]))[1][0]
+    assert 3 == habit.pinned(ONE, np.array([4]))[1][0]
     assert limit_at(habit, 3) < limit_at(habit, 4)
 
 

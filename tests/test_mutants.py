@@ -45,8 +45,8 @@ MUTANTS = {
         "stop = len(kept)",
     ),
     "the habit of the window before is used": (
-        "newest = self.version[keys, 0] > windows - 2",
-        "newest = self.version[keys, 0] > windows - 1",
+        "before = version[key, 0] > windows[at] - 2",
+        "before = version[key, 0] > windows[at] - 1",
     ),
     "what was called an attack is learned": (
         "usual[unusual] = False",
