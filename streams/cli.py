@@ -27,6 +27,7 @@ COMMANDS = {
     "detectors": "what can be detected, and what a source covers",
     "topics": "Kafka: create the topics, or say what differs from what is needed",
     "ingest": "Kafka: take events in and put them on their topic",
+    "worker": "Kafka: judge what is on the events topic, together with other workers",
     "deliver": "Kafka: carry findings from their topic to whoever is to be told",
     "lag": "Kafka: how many records workers have yet to judge",
     "outbox": "who waits for what; refused records: list, retry, discard",

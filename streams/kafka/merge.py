@@ -120,13 +120,12 @@ class Merge:
 
     def _idle(self, source: Source, record: Routed, stamp_ms: int) -> None:
         """Moves on a source that has nothing more: to where the furthest of the others is."""
-        if record.upto[2] < source.cover[2] or stamp_ms - record.idle_ms > SKEW_MS:
-            return  # its owner did not know all that was told, or spoke long ago
+        if record.upto[2] != source.cover[2] or stamp_ms - record.idle_ms > SKEW_MS:
+            return  # its owner knew more or less than what was told here, or spoke long ago
         others = (one.told_ms for one in self._sources.values() if one is not source)
         furthest = max(others, default=START[0])
         if furthest >= source.cover[0] and furthest > START[0]:  # beyond all that others told
-            place = max(record.upto[2], source.cover[2])
-            source.cover = (furthest + 1, record.source, place)
+            source.cover = (furthest + 1, record.source, source.cover[2])
 
     def _room(self, events: Events, first: bool) -> int:
         """How many of these events there is memory for; the first of a source always have some."""
@@ -243,6 +242,10 @@ class Merge:
         return sum(
             len(held.events) for one in self._sources.values() for held in one.held if held.events
         )
+
+    def furthest(self) -> int:
+        """The largest clock that any source told."""
+        return max((one.told_ms for one in self._sources.values()), default=START[0])
 
     def silent(self) -> list[int]:
         """Sources that nobody has spoken for yet."""

@@ -1,0 +1,187 @@
+"""The shards that this worker judges."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from faust.types import TP
+
+from schemas.finding import Finding
+from streams.kafka.chunks import Ledger, Record, Recovery
+from streams.kafka.keeper import Wanted, take
+from streams.kafka.lanes import BY_NAME, FIRST
+from streams.kafka.own import source_skipped
+from streams.kafka.publisher import Promise, Publisher
+from streams.kafka.reading import Reading
+from streams.kafka.records import finding_key, shard_of
+from streams.kafka.restore import shard_name
+from streams.kafka.shard import Judged, Shard
+from streams.kafka.topics import Names
+from streams.metrics import Metrics
+from streams.output import CoreSettings
+from streams.snapshot import BadSnapshot
+
+TELL_EVERY_S = 0.2
+
+log = logging.getLogger("tripmeter.worker")
+
+
+class Run(Reading):
+    """One shard."""
+
+    def __init__(self, shard: Shard, ledger: Ledger, turn: int) -> None:
+        super().__init__(shard.next, turn)
+        self.shard = shard
+        self.ledger = ledger
+        self.told_at = 0.0
+        self.kept = shard.next
+        self.gaps = shard.gaps
+
+
+class Runs:
+    """All of them."""
+
+    def __init__(
+        self,
+        names: Names,
+        shards: int,
+        core: CoreSettings,
+        publisher: Publisher,
+        metrics: Metrics,
+    ) -> None:
+        self.runs: dict[TP, Run] = {}
+        self.events = self.restored = 0
+        self.longest_pause_s = 0.0
+        self.snapshot_bytes = 0
+        self._names, self._shards, self._core = names, shards, core
+        self._publisher, self._metrics = publisher, metrics
+        self._lanes = {names.lane(name): spec for name, spec in BY_NAME.items()}
+
+    def lane_of(self, tp: TP) -> str | None:
+        """The lane of a topic; None for one that nothing judges."""
+        spec = self._lanes.get(tp.topic)
+        return None if spec is None else spec.name
+
+    def open(self, tp: TP, recovery: Recovery, turn: int) -> Run:
+        """Takes a shard over from the best snapshot that can be read."""
+        spec = self._lanes[tp.topic]
+        for found in recovery.candidates():
+            shard = Shard(spec, tp.partition, self._shards, self._core)
+            try:
+                shard.load(found.data)
+            except BadSnapshot as error:
+                log.warning("%s/%d: a snapshot is not used: %s", spec.name, tp.partition, error)
+                continue
+            self.restored += 1
+            break
+        else:
+            shard = Shard(spec, tp.partition, self._shards, self._core)
+        ledger = Ledger(shard_name(spec.name, tp.partition), list(recovery.keys))
+        run = self.runs[tp] = Run(shard, ledger, turn)
+        return run
+
+    def again(self, tp: TP, recovery: Recovery, run: Run, turn: int) -> None:
+        """Goes on with a shard that was ours before the rebalance; what it knows is still so."""
+        fresh = Run(run.shard, Ledger(run.ledger.shard, list(recovery.keys)), turn)
+        fresh.kept, fresh.progress = -1, run.progress
+        self.runs[tp] = fresh
+
+    async def take(self, run: Run, records: Sequence[Any]) -> int | None:
+        """Judges records that are next; gives the offset to read again from, if there is one."""
+        shard = run.shard
+        for record in records:
+            shard.feed(record.offset, record.value or b"", record.timestamp or 0)
+        run.expect = records[-1].offset + 1
+        sent: list[Promise] = []
+        for judged in shard.judge():
+            sent += await self._publish(shard, judged)
+        if shard.gaps > run.gaps:
+            run.gaps = shard.gaps
+            now = datetime.now(UTC)
+            sent += await self.tell([source_skipped(shard.lane.name, shard.number, run.gaps, now)])
+        run.progress.note(shard.merge.oldest(), sent)
+        wanted = shard.merge.wanted() if run.expect > shard.merge.seen else None
+        if wanted is not None:
+            run.expect = wanted
+        return wanted
+
+    async def _publish(self, shard: Shard, judged: Judged) -> list[Promise]:
+        send, names = self._publisher.send, self._names
+        sent = [
+            await send(names.lane(lane), value, partition=place)
+            for lane, place, value, _ in judged.forwarded
+        ]
+        sent += await self.tell(judged.findings)
+        for rollup in judged.rollups:
+            value = rollup.model_dump_json().encode()
+            sent.append(await send(names.rollups, value, rollup.entity.id.encode(errors="replace")))
+        for beat in judged.heartbeats:
+            detail = {"lane": shard.lane.name, "shard": shard.number}
+            value = beat.model_copy(update={"detail": detail}).model_dump_json().encode()
+            sent.append(await send(names.health, value, beat.source.encode(errors="replace")))
+        if shard.lane.name == FIRST:
+            self.events += judged.events
+        return sent
+
+    async def tell(self, findings: Sequence[Finding]) -> list[Promise]:
+        """Publishes findings: all about one entity in one partition, in order."""
+        sent = []
+        for finding in findings:
+            key = finding_key(finding)
+            count = await self._publisher.partitions(self._names.findings)
+            place = shard_of(key.decode(), count)
+            sent.append(
+                await self._publisher.send(self._names.findings, finding.to_json(), key, place)
+            )
+            self._metrics.found(finding.detector, finding.severity)
+        return sent
+
+    async def tick(self, now: float) -> None:
+        """Tells the other lanes how far the first one is."""
+        for run in list(self.runs.values()):
+            if not run.busy and now - run.told_at >= TELL_EVERY_S:
+                run.told_at = now
+                records = run.shard.behind()
+                if records:
+                    sent = [
+                        await self._publisher.send(self._names.lane(lane), value, partition=place)
+                        for lane, place, value in records
+                    ]
+                    run.progress.note(run.shard.merge.oldest(), sent)
+
+    def furthest(self) -> int | None:
+        """Largest clock of any source of the first lane, as far as this worker knows."""
+        clocks = [
+            run.shard.merge.furthest() for run in self.runs.values() if run.shard.lane.name == FIRST
+        ]
+        return max(clocks, default=None)
+
+    # --- snapshots --------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Writes the shards that moved into the state topic.
+
+        Raises:
+            SnapshotFailed, KafkaError: nothing is lost; the next try writes what is missing.
+        """
+        due = [r for r in self.runs.values() if r.kept != r.shard.next and not r.busy]
+        if not due:
+            return
+        seen = [run.shard.merge.seen for run in due]
+        promises = [run.progress.promises() for run in due]
+        taken = await take([Wanted(run.shard.state, run.ledger.written) for run in due])
+        self.longest_pause_s = max(self.longest_pause_s, taken.paused_s)
+        for run, at, sent, state in zip(due, seen, promises, taken.states, strict=True):
+            await self._publisher.arrived(sent)  # what followed from it is there before it is
+            await self._write(run, run.ledger.dirty(state.chunks, at, state.size))
+            await self._write(run, run.ledger.done())
+            run.kept = at + 1
+            self.snapshot_bytes = max(self.snapshot_bytes, state.size)
+
+    async def _write(self, run: Run, records: Sequence[Record]) -> None:
+        sent = [
+            await self._publisher.send(self._names.state, value, key, run.shard.number)
+            for key, value in records
+        ]
+        await self._publisher.arrived(sent)
