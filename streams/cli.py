@@ -36,6 +36,7 @@ COMMANDS = {
     "route": "who would be told of a finding, and why",
     "init": "write a configuration file with every default explained",
     "doctor": "Kafka: look for what is wrong, and say what to do",
+    "fingerprint": "what a key is called in events, for lists in the configuration",
     "check": "say what is wrong with a configuration file",
     "version": "print the version",
 }
