@@ -1,7 +1,8 @@
 """A finding in the Common Event Format, as every parser reads it.
 
-Escapes are where parsers differ: some keep the backslash of `\\=`, some stumble over `\\|`. So what
-needs an escape is never written: `|` and `\\` become `/`, `=` becomes `:`. Ids of ours have none.
+Escapes are where parsers differ: some keep the backslash of `\\=`, some stumble over `\\|`, and some
+read on to the next `"`, over the fields in between. So what needs an escape is never written: `|`
+and `\\` become `/`, `=` becomes `:`, `"` becomes `'`. Ids of ours have none of them.
 """
 
 from alerts.base import Delivery
@@ -20,7 +21,7 @@ SEVERITIES = {  # of 0 to 10
 MAX_VALUE, MAX_MESSAGE = 255, 1000  # characters
 SHORT_VALUE, SHORT_MESSAGE = 48, 200  # where a message would otherwise be too long
 
-_UNSAFE = str.maketrans({"|": "/", "\\": "/", "=": ":"})
+_UNSAFE = str.maketrans({"|": "/", "\\": "/", "=": ":", '"': "'"})
 
 
 def to_cef(delivery: Delivery, product_version: str = PRODUCT_VERSION, limit: int = 8000) -> str:

@@ -13,7 +13,10 @@ LONGEST_TEXTS = (256, 64, 24)  # characters of any text, in the last steps
 
 def encoded(record: Record) -> bytes:
     """One line of JSON in ASCII: nothing in it can end a line, hide or reorder text."""
-    line = msgspec.json.encode(record)
+    try:
+        line = msgspec.json.encode(record)
+    except (OverflowError, UnicodeEncodeError):  # beyond 64 bits, or half a character
+        line = b"\xff"
     return line if line.isascii() else json.dumps(record, separators=(",", ":")).encode()
 
 

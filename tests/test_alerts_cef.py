@@ -59,6 +59,11 @@ def test_the_largest_and_nastiest_finding_is_one_short_line(lane: str) -> None:
     assert (1, True, 7) == (len(line.splitlines()), len(line.encode()) <= 8000, len(header))
 
 
+def test_a_quote_does_not_swallow_the_fields_behind_it() -> None:
+    line = line_of(deliveries(finding(tenant='say "a', summary='"'))[0])
+    assert ("say 'a", "'", False) == (parsed(line)[1]["cs1"], parsed(line)[1]["msg"], '"' in line)
+
+
 @given(st.text(max_size=300))
 @settings(max_examples=50, deadline=None)
 def test_no_text_of_an_attacker_makes_a_field_of_its_own(text: str) -> None:

@@ -145,6 +145,12 @@ def test_a_record_is_one_line_of_ascii_whatever_an_attacker_writes() -> None:
     assert (True, 1) == (line.isascii(), len(line.splitlines()))
 
 
+@pytest.mark.parametrize("odd", [10**30, "\ud800", "é", 1.5, None, True])
+def test_every_value_that_json_knows_is_written_in_ascii(odd: object) -> None:
+    line = encoded({"a": odd})
+    assert (True, {"a": odd}) == (line.isascii(), json.loads(line))
+
+
 def test_a_technique_with_a_point_is_a_sub_technique() -> None:
     attack = to_ocsf(rich())["finding_info"]["attacks"]
     expected: list[dict[str, Any]] = [

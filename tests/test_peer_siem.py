@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from alerts.base import Delivery, RetryLater, Sink
 from alerts.cef import to_cef
 from alerts.destinations import Destinations
 from alerts.webhook import signed, to_webhook
-from schemas.finding import LANES, Severity
+from schemas.finding import LANES, Entity, Severity
 from tests.alerts_fakes import deliveries, finding, hostile, rich
 from tests.ocsf_schema import problems
 from tests.peers.environment import python_of
@@ -29,14 +30,31 @@ HEC = f'accept_splunk "127.0.0.1:@PORT@", hec_token="{TOKEN}"'
 SEVERITIES = list(Severity)
 
 
+NASTY = [*"|\\=]\"'[<>% #:;,{}$`\n\r\t\0\x1b\x7f\x85\u2028\u202e\ufeff\u200b", "é", "漢", "🔑"]
+NASTY += ["CEF:0|", " cs1=", "]]", '\\"', "<34>1 ", "12 ", "null", "%{x}", "\ud7ff", " msg="]
+
+
+def text(number: int) -> str:
+    """What an attacker may call a key, a tenant or a model."""
+    chosen = random.Random(number)
+    return "".join(chosen.choice((*NASTY, "a", "b", "1")) for _ in range(chosen.randint(1, 60)))
+
+
 def many(count: int = COUNT) -> list[Delivery]:
-    """Findings of all sizes; every five hundredth is the nastiest there is."""
+    """Findings of all sizes. Every tenth has names an attacker made up; every five hundredth is the
+    largest and nastiest there is."""
     plain, full = finding(), rich()
     nasty = [hostile(lane) for lane in LANES]
     made = []
     for number in range(count):
         base = nasty[number % 5] if number % 500 == 499 else (plain, full)[number % 2]
         changes = {"id": f"f{number:05}", "severity": SEVERITIES[number % 5]}
+        if number % 10 == 3:
+            names = ("client_address", "request_model", "user_agent")
+            entity = Entity(lane="session", id=text(number + 1))
+            seen = {"events": [{name: text(number + at) for at, name in enumerate(names, 2)}]}
+            changes |= {"tenant": text(number), "entity": entity, "evidence": seen}
+            changes |= {"summary": text(number + 9) + text(number + 8)}
         made.append(base.model_copy(update=changes))
     return deliveries(*made)
 
