@@ -9,6 +9,7 @@ from alerts.deliverer import Deliverer
 from alerts.destinations import Destinations
 from alerts.incident import RUNNER, Action, key_of
 from alerts.incident_desk import Desk
+from alerts.retry import Retry
 from alerts.store import AlertStore
 from schemas.finding import Finding
 from streams.decide import Emit, from_outside
@@ -29,14 +30,17 @@ log = logging.getLogger("tripmeter.serve")
 class Delivery:
     """The outbox and its threads.
 
+    Args:
+        retry: how patiently destinations are tried.
     Attributes:
         router: who wants what, for the store.
     Raises:
         BadDestinations: the configuration of a destination cannot be used.
     """
 
-    def __init__(self, data: Path, settings: Settings) -> None:
+    def __init__(self, data: Path, settings: Settings, retry: Retry | None = None) -> None:
         self._data = data
+        self._retry = retry
         self._settings = settings
         self.router = _destinations(data, settings)
         self._deliverer: Deliverer | None = None
@@ -82,6 +86,7 @@ class Delivery:
             return Deliverer(
                 alerts.engine,
                 destinations.open(alerts.engine, desk),
+                retry=self._retry,
                 on_fault=fault,
                 on_recovered=recovered,
                 chores=chores,
