@@ -4,12 +4,14 @@ from detectors.base import Channel, Detector, Verdict, Window
 from detectors.cache_collapse import CacheCollapse
 from detectors.canary_key import CanaryKey
 from detectors.duplicate_side_effect import DuplicateSideEffect
+from detectors.echoed_response import EchoedResponse
 from detectors.exfil_footprint import ExfilFootprint
 from detectors.fallback_drift import FallbackDrift
 from detectors.first_touch_burn import FirstTouchBurn
 from detectors.foreign_resource import ForeignResource
 from detectors.key_beacon import KeyBeacon
 from detectors.key_probe import KeyProbe
+from detectors.leaked_canary import LeakedCanary
 from detectors.logging_tamper import LoggingTamper
 from detectors.model_rotation import ModelRotation
 from detectors.model_sweep import ModelSweep
@@ -20,6 +22,7 @@ from detectors.rate_limit_storm import RateLimitStorm
 from detectors.repeated_call import RepeatedCall
 from detectors.revoked_key import RevokedKey
 from detectors.runaway_session import RunawaySession
+from detectors.shared_cache import SharedCache
 from detectors.shared_key import SharedKey
 from detectors.shared_session import SharedSession
 from detectors.slow_first_token import SlowFirstToken
@@ -28,6 +31,7 @@ from detectors.stubborn_retry import StubbornRetry
 from detectors.thundering_herd import ThunderingHerd
 from detectors.tool_drift import ToolDrift
 from detectors.tool_truncation import ToolTruncation
+from detectors.toolset_change import ToolsetChange
 from detectors.unmetered_usage import UnmeteredUsage
 from detectors.usage_gap import UsageGap
 from detectors.vendor_drift import VendorDrift
@@ -49,6 +53,10 @@ CATALOG: tuple[type[Detector], ...] = (
     # cross-tenant
     ForeignResource,
     SharedSession,
+    SharedCache,
+    LeakedCanary,
+    EchoedResponse,
+    ToolsetChange,
     ExfilFootprint,
     # retry-storm
     RateLimitStorm,

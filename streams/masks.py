@@ -13,7 +13,9 @@ from detectors.features import (
     TINY_TOKENS,
     WORD_TOKENS,
 )
+from detectors.leaked_canary import PLANTED
 from detectors.runaway_session import LARGE_TOKENS
+from schemas.fingerprint import fingerprint_of
 from schemas.shape import words_of
 
 SAMPLE_BITS = 4  # one model call in sixteen is looked at for the health of a service
@@ -25,6 +27,7 @@ NOT_CONNECTED = words_of("error_type").index("connection") + 1
 TOOL_LIST = words_of("event_name").index("agent.tool_list") + 1
 CONTROL_PLANE = words_of("event_name").index("llm.control_plane") + 1
 USAGE_BUCKET = words_of("event_name").index("llm.usage_bucket") + 1
+PLANTED_SOURCE = np.uint64(fingerprint_of(PLANTED))
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 Mask = npt.NDArray[np.bool_]
@@ -90,6 +93,7 @@ MASKS: dict[str, Callable[[Any], npt.NDArray[Any]]] = {
         & (c.numbers("output_tokens") > 0)
         & (c.numbers("output_tokens") <= SHORT_ANSWER_TOKENS)
     ),
+    "planted_record": lambda c: c.hashes("resource_owner_source") == PLANTED_SOURCE,
     "carrying": lambda c: (
         (
             (

@@ -1,6 +1,7 @@
 """The trials of every detector that has some, by its id."""
 
 from schemas.samples import (
+    trials_answers,
     trials_bills,
     trials_gaps,
     trials_health,
@@ -19,6 +20,7 @@ TRIALS: dict[str, Trial] = {
     **trials_tools.TRIALS,
     **trials_gaps.TRIALS,
     **trials_leaks.TRIALS,
+    **trials_answers.TRIALS,
     **trials_loops.TRIALS,
     **trials_storms.TRIALS,
 }
