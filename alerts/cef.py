@@ -1,6 +1,6 @@
 """A finding in the Common Event Format, as every parser reads it.
 
-Escapes are where parsers differ: some keep the backslash of `\\=`, some stumble over `\\|`, and some
+Escapes are where parsers differ: some keep the backslash of `\\=`, some stumble over `\\|`, some
 read on to the next `"`, over the fields in between. So what needs an escape is never written: `|`
 and `\\` become `/`, `=` becomes `:`, `"` becomes `'`. Ids of ours have none of them.
 """
