@@ -1,9 +1,13 @@
 """Every detector of stolen keys and of health speaks in its own scenes, and only there."""
 
+import re
+from hashlib import blake2b
+from random import Random
 from typing import Any
 
 import pytest
 
+from schemas.decode import decode_line
 from schemas.samples.all_trials import TRIALS
 from schemas.samples.trials import Scene, settings
 from streams.pipeline import CoreSettings, Pipeline
@@ -50,10 +54,6 @@ def test_what_only_looks_like_it_is_quiet(name: str, scene: Scene) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "scene"), _named(ATTACKS))
 def test_neither_blocks_nor_the_order_of_arrival_show(name: str, scene: Scene) -> None:
-    from random import Random
-
-    from schemas.decode import decode_line
-
     lines, rng = scene(SEED), Random(0)
     whole = raised(name, lines)
     arrive = sorted((decode_line(line)[1] + rng.randint(0, 59_000), line) for line in lines)
@@ -61,3 +61,33 @@ def test_neither_blocks_nor_the_order_of_arrival_show(name: str, scene: Scene) -
 
     assert [f.to_json() for f in whole] == [f.to_json() for f in raised(name, lines, 77)]
     assert {f.id for f in whole} == {f.id for f in shuffled}
+
+
+def other(text: bytes) -> bytes:
+    """The same text with other names for keys, sessions, contents and clients."""
+
+    def renamed(found: re.Match[bytes]) -> bytes:
+        return found[1] + blake2b(found[2], digest_size=8).hexdigest().encode()
+
+    return re.sub(rb"(hmac:|user_agent.original\":\")([^\",]+)", renamed, text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scene"), _named(ATTACKS))
+def test_names_are_compared_for_equality_and_nothing_else(name: str, scene: Scene) -> None:
+    lines = scene(SEED)
+    mine = settings()
+    renamed: dict[str, Any] = {
+        **mine,
+        "canaries": {other(key.encode()).decode() for key in mine["canaries"]},  # type: ignore[attr-defined]
+        "revoked": {other(k.encode()).decode(): at for k, at in mine["revoked"].items()},  # type: ignore[attr-defined]
+    }
+    told = [
+        (other(finding.entity.id.encode()).decode(), finding.time, finding.summary)
+        for finding in raised(name, lines)
+    ]
+    pipeline = Pipeline(CoreSettings.model_validate(renamed), only={name})
+    found = pipeline.process(b"\n".join(map(other, lines))).findings
+
+    assert told
+    assert told == [(f.entity.id, f.time, f.summary) for f in found if f.detector == name]
