@@ -80,25 +80,23 @@ class ThunderingHerd(Detector):
         service, key = self.entity(event), event.api_key_id
         if service is None or key is None:
             return
-        state: dict[str, Any] = self._memory.get(service) or {"seconds": [], "looked": 0}
-        seconds = {one[0]: one for one in state["seconds"]}
-        mine = seconds.setdefault(time_ms // 1000, [time_ms // 1000, 0, [], [time_ms, ""]])
+        state: dict[str, Any] = self._memory.get(service) or {"seconds": {}, "looked": 0}
+        seconds: dict[str, Any] = state["seconds"]
+        mine, first = seconds.get(str(time_ms // 1000)), [time_ms, event.event_id]
+        if mine is None:
+            mine = seconds[str(time_ms // 1000)] = [time_ms // 1000, 0, [], first]
         mine[1] += 1
-        if key not in mine[2] and len(mine[2]) < PEAK_KEYS:
+        mine[3] = min(mine[3], first)
+        if len(mine[2]) < PEAK_KEYS and key not in mine[2]:
             mine[2].append(key)
-        mine[3] = (
-            min(mine[3], [time_ms, event.event_id]) if mine[1] > 1 else [time_ms, event.event_id]
-        )
-        done = (time_ms - SETTLED_MS) // 1000 // STEP_S
-        looks = range(max(state["looked"] + 1, done - MAX_SECONDS // STEP_S), done + 1)
-        state["looked"] = max(state["looked"], done)
-        begin = max(seconds) - MAX_SECONDS
-        state["seconds"] = [seconds[at] for at in sorted(seconds) if at > begin]
         self._memory.put(service, state)
-        for look in looks:
-            yield from _look(
-                [one for one in state["seconds"] if 0 < look * STEP_S - one[0] <= SPAN_S]
-            )
+        done = (time_ms - SETTLED_MS) // 1000 // STEP_S
+        if done > state["looked"]:
+            known = sorted(seconds.values())
+            for look in range(max(state["looked"] + 1, done - MAX_SECONDS // STEP_S), done + 1):
+                yield from _look([one for one in known if 0 < look * STEP_S - one[0] <= SPAN_S])
+            kept = [one for one in known if one[0] > known[-1][0] - MAX_SECONDS]
+            state.update(looked=done, seconds={str(one[0]): one for one in kept})
 
 
 def _look(seconds: list[Any]) -> Iterable[Verdict]:

@@ -57,7 +57,7 @@ def cached_answer(seed: int) -> list[bytes]:
     """The second tenant asks what the first had asked, and a cache answers."""
     rng, (one, other) = _rng(seed, 2), _pair(seed)
     begin, apart = rng.uniform(0, 900), rng.uniform(5, 2000)
-    sign: dict[str, Any] = [
+    sign: Any = [
         {"response_id": "chatcmpl-1"},
         {"cost_usd": [0.02, 0.0]},
         {"latency_ms": [4000.0, 12.0]},
@@ -181,7 +181,7 @@ def planted(seed: int) -> list[bytes]:
     """What was planted comes up: in a result, as a destination, or as a record of somebody else."""
     rng, (one, other) = _rng(seed, 8), _pair(seed)
     marked = {"resource_id": "planted", "resource_owner_source": "canary"}
-    found: dict[str, Any] = [
+    found: Any = [
         {"tool_result_sampled_ids": [("x", CANARY)]},
         {"tool_destination_ids": [(CANARY,)]},
         {"resource_id": CANARY},
