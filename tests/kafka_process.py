@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -103,7 +103,7 @@ class Process:
                 self._begun.set()
         self._begun.set()
 
-    def begun(self) -> "Process":
+    def begun(self) -> Self:
         """Waits until it has begun."""
         assert self._begun.wait(START_S), f"it did not begin:\n{self.log}"
         assert self.found, f"it ended at once:\n{self.log}"
@@ -136,7 +136,7 @@ class Process:
             self._process.kill()
         self.wait()
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

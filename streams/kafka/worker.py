@@ -26,6 +26,7 @@ from streams.kafka.restore import Reader, shard_name
 from streams.kafka.routes import Route, Routes
 from streams.kafka.runs import Run, Runs
 from streams.kafka.topics import Names
+from streams.kafka.unpeppered import adapt_without_pepper
 from streams.metrics import Metrics
 from streams.seal import Seal
 from streams.settings import Settings
@@ -35,7 +36,7 @@ TICK_S = 0.05
 SESSION_S = 10.0  # a worker that is silent for so long is taken for dead
 HEARTBEAT_S = 2.0
 COMMIT_S = 0.5
-RECORDS_A_FETCH = 4000
+RECORDS_A_FETCH = 8000
 FETCH_BYTES = 1 << 20
 BUFFERED_SLABS = 8  # of each agent; a slab may be a few megabytes
 IDLE_AFTER_S = 1.0
@@ -53,7 +54,7 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, data: Path, pepper: Pepper, seal: Seal, instance: str
+        self, settings: Settings, data: Path, pepper: Pepper | None, seal: Seal, instance: str
     ) -> None:
         self.settings, self.pepper, self.instance = settings, pepper, instance
         kafka, base = settings.kafka, settings.base
@@ -125,8 +126,9 @@ class Worker:
         return app.topic(name, value_type=None, value_serializer="raw", key_serializer="raw")
 
     def _adapt(self, value: bytes, format: str, source: str, observed: datetime) -> Adapted:
-        told = context(self.settings, self.pepper.secret, source or "kafka", observed)
-        return adapt(value, format, told)
+        pepper = self.pepper.secret if self.pepper is not None else b""
+        told = context(self.settings, pepper, source or "kafka", observed)
+        return (adapt if pepper else adapt_without_pepper)(value, format, told)
 
     # --- what the transport asks ------------------------------------------------------------
 
@@ -210,16 +212,17 @@ class Worker:
             return
         if verdict is Next.GAP:
             await self._gap(tp, reading, records[0].offset)
-        reading.busy = True
-        if isinstance(reading, Route):
-            await self.routes.take(reading, records)
-        elif isinstance(reading, Run):
-            again = await self.runs.take(reading, records)
-            if again is not None:
-                await self._rewind(tp, reading, again)
-        reading.busy = False
+        async with reading.lock:
+            if isinstance(reading, Route):
+                await self.routes.take(reading, records)
+            elif isinstance(reading, Run):
+                await self._again(tp, reading, await self.runs.take(reading, records))
         self.moved_at = time.monotonic()
         await asyncio.sleep(0)
+
+    async def _again(self, tp: TP, run: Run, offset: int | None) -> None:
+        if offset is not None:
+            await self._rewind(tp, run, offset)
 
     async def _rewind(self, tp: TP, reading: Reading, offset: int) -> None:
         await self.app.consumer.rewind(tp, offset)
@@ -285,6 +288,9 @@ class Worker:
                 consumer = self.app.consumer
                 ends = {tp: consumer.end_seen(tp) for tp in self.routes.routes}
                 await self.routes.tick(ends, self.runs.furthest(), now)
+                for tp, run in self.runs.due(now):
+                    async with run.lock:
+                        await self._again(tp, run, await self.runs.judge(run))
                 await self.runs.tick(now)
             except Exception as error:
                 self.fail("between slabs", error)

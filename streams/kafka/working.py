@@ -12,7 +12,6 @@ from typing import Any
 
 from streams.configuration import BadConfig
 from streams.kafka import installation
-from streams.kafka.ingest import shared_pepper
 from streams.kafka.instance import TooManyWorkers, instance
 from streams.kafka.invalid import find_seal
 from streams.kafka.probes import application
@@ -37,10 +36,12 @@ def work(data: Path, settings: Settings) -> int:
     """
     kafka, base = settings.kafka, settings.base
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pepper = shared_pepper(settings, data)
+    pepper = installation.find_pepper(kafka, base, data)
     agreed = installation.agree(kafka, base, pepper)
     settings = settings.model_copy(update={"kafka": agreed.settle(kafka)})
     seal = find_seal(kafka, base, data)
+    if pepper is None:
+        log.info("no pepper here: raw keys and contents are refused, canonical events need none")
     if kafka.accept_raw:
         log.warning("accept_raw: prompts and answers may be on %s.events", kafka.prefix)
     listener = listen(settings)
