@@ -5,6 +5,7 @@ program read them. So the newest records stay in memory, and when the connection
 shortly before are sent again, under the same key.
 """
 
+import errno
 import fcntl
 import logging
 import socket
@@ -20,6 +21,7 @@ MAX_IN_FLIGHT = 10_000  # records kept; a receiver's kernel buffers fewer
 SURE_S = 60.0  # what a live receiver was sent so long ago, its program has read
 KEEPALIVE_S = 15
 CLOSE_S = 2.0  # for a TLS goodbye
+SETTLE_S = 0.5
 
 _LAST_ACK_RECEIVED = 56  # offset of tcpi_last_ack_recv (ms) in Linux's struct tcp_info
 
@@ -34,6 +36,9 @@ class Stream:
     Args:
         open: connects; TLS is finished when it returns. Raises OSError.
         timeout_s: for writing a batch and having it acknowledged by the other machine.
+        settle_s: how long a new connection has to live before anything is sent. A receiver that
+            wants another certificate, or a proxy with nobody behind it, says so only then.
+            `SETTLE_S` when left out.
     """
 
     def __init__(
@@ -41,12 +46,14 @@ class Stream:
         name: str,
         open: Open,
         timeout_s: float,
+        settle_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._name = name
         self._open = open
         self._timeout_s = timeout_s
+        self._settle_s = SETTLE_S if settle_s is None else settle_s
         self._clock = clock
         self._sleep = sleep
         self._socket: socket.socket | None = None
@@ -61,16 +68,10 @@ class Stream:
             OSError: they may or may not be; the same frames are to be sent again.
         """
         try:
-            if self._socket is not None and _hung_up(self._socket):
+            if self._socket is not None and _ended(self._socket) is not None:
                 self._broken()
             if self._socket is None:
-                self._socket = self._open()
-            if self._unsure:
-                again = self._unsure
-                log.warning("%s: the connection broke; %d records again", self._name, len(again))
-                self._write(self._socket, again)
-                self.resent += len(again)
-                self._unsure = []
+                self._socket = self._begin()
             self._write(self._socket, frames)
         except OSError:
             self._broken()
@@ -87,6 +88,21 @@ class Stream:
             self._socket.shutdown(socket.SHUT_WR)
         self._drop()
 
+    def _begin(self) -> socket.socket:
+        """A connection that stays, with what the one before may not have delivered."""
+        self._socket = connection = self._open()
+        settled = self._clock() + self._settle_s
+        while self._clock() < settled:
+            if (error := _ended(connection)) is not None:
+                raise error
+            self._sleep(min(0.01, self._settle_s))
+        if again := self._unsure:
+            log.warning("%s: the connection broke; %d records again", self._name, len(again))
+            self._write(connection, again)
+            self.resent += len(again)
+            self._unsure = []
+        return connection
+
     def _write(self, connection: socket.socket, frames: Sequence[bytes]) -> None:
         deadline = self._clock() + self._timeout_s
         connection.settimeout(self._timeout_s)
@@ -94,8 +110,8 @@ class Stream:
         while _unacknowledged(connection):
             if self._clock() > deadline:
                 raise TimeoutError
-            if _hung_up(connection):
-                raise ConnectionResetError("the receiver hung up")
+            if (error := _ended(connection)) is not None:
+                raise error
             self._sleep(0.001)
         now = self._clock()
         self._sent.extend((now, frame) for frame in frames)
@@ -137,15 +153,17 @@ def connect(
         raise
 
 
-def _hung_up(connection: socket.socket) -> bool:
-    """Whether the receiver ended or reset the connection; what it says is not for us."""
+def _ended(connection: socket.socket) -> OSError | None:
+    """How the receiver ended the connection; None while it has not. What it says is not for us."""
     connection.setblocking(False)
     try:
-        return connection.recv(4096) == b""
+        if connection.recv(4096):
+            return None
     except (BlockingIOError, ssl.SSLWantReadError):
-        return False
-    except OSError:
-        return True
+        return None
+    except OSError as error:
+        return error
+    return ConnectionResetError(errno.ECONNRESET, "the receiver hung up")
 
 
 def _unacknowledged(connection: socket.socket) -> int:

@@ -134,7 +134,9 @@ class Now:
 
 
 def sink(port: int, clock: Now | None = None) -> tuple[SyslogSink, Stream]:
-    stream = Stream("s", lambda: connect("127.0.0.1", port, None, 2.0), 2.0, clock or Now())
+    stream = Stream(
+        "s", lambda: connect("127.0.0.1", port, None, 2.0), 2.0, 0.02, clock=clock or Now()
+    )
     return SyslogSink("s", stream), stream
 
 
@@ -250,7 +252,7 @@ def _refused() -> socket.socket:
 def test_a_receiver_that_reads_nothing_is_given_up_in_time() -> None:
     with receiving() as receiver:
         receiver.deaf = True
-        stream = Stream("s", lambda: connect("127.0.0.1", receiver.port, None, 0.2), 0.2)
+        stream = Stream("s", lambda: connect("127.0.0.1", receiver.port, None, 0.2), 0.2, 0.0)
         target = SyslogSink("s", stream)
         many = deliveries(*(rich(id=f"f{number}") for number in range(500)))
         with pytest.raises(RetryLater, match="no answer in time"):
@@ -266,7 +268,10 @@ def settings_of(receiver: Receiver, **more: Any) -> dict[str, Any]:
     return {"type": "syslog", "host": "127.0.0.1", "port": receiver.port, **more}
 
 
-def test_over_tls_the_certificate_is_verified(tmp_path: Path) -> None:
+def test_over_tls_the_certificate_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.syslog_stream.SETTLE_S", 0.0)
     trusted, context = certificate(tmp_path)
     with receiving(context) as receiver:
         good = settings_of(receiver, ca_file=str(trusted))
@@ -278,6 +283,35 @@ def test_over_tls_the_certificate_is_verified(tmp_path: Path) -> None:
             stranger.send(deliveries(finding("b")))
         assert (True, 1) == (caught.value.operator, len(receiver.messages))
         known.close()
+
+
+def test_a_receiver_that_wants_our_certificate_gets_it_and_tells_an_operator_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.syslog_stream.SETTLE_S", 0.1)
+    trusted, context = certificate(tmp_path)
+    context.load_verify_locations(trusted)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ours = {"certificate_file": str(trusted), "key_file": str(tmp_path / "key.pem")}
+    with receiving(context) as receiver:
+        nameless = settings_of(receiver, ca_file=str(trusted))
+        table = {"named": {**nameless, **ours}, "nameless": nameless}
+        named, unknown = Destinations(table, tmp_path).open(tmp_path / "unused.db")
+        named.send(deliveries(finding("a")))
+        assert ["a#1"] == receiver.got(1)
+        with pytest.raises(RetryLater, match=r"TLS: .*CERTIFICATE_REQUIRED") as caught:
+            unknown.send(deliveries(finding("b")))
+        assert (True, 1) == (caught.value.operator, len(receiver.messages))
+        named.close()
+
+
+def test_a_proxy_with_nobody_behind_it_takes_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        threading.Thread(target=lambda: proxy.accept()[0].close(), daemon=True).start()
+        target, stream = sink(proxy.getsockname()[1])
+        stream._settle_s = 1.0
+        with pytest.raises(RetryLater, match="hung up"):
+            send(target, "a")
 
 
 def test_a_look_at_the_receiver_sends_nothing() -> None:
