@@ -18,18 +18,20 @@ SEVERITIES = {  # of 0 to 10
     Severity.HIGH: 8,
     Severity.CRITICAL: 10,
 }
-MAX_VALUE, MAX_MESSAGE = 255, 1000  # characters
-SHORT_VALUE, SHORT_MESSAGE = 48, 200  # where a message would otherwise be too long
+
+SIZES = ((255, 1000), (48, 200), (16, 60))  # of values and message: the longest that fits
 
 _UNSAFE = str.maketrans({"|": "/", "\\": "/", "=": ":", '"': "'"})
 
 
 def to_cef(delivery: Delivery, product_version: str = PRODUCT_VERSION, limit: int = 8000) -> str:
     """One line of at most `limit` bytes of UTF-8 (2048 or more)."""
-    line = _line(delivery, product_version, MAX_VALUE, MAX_MESSAGE)
-    if len(line.encode()) <= limit:
-        return line
-    return _line(delivery, product_version, SHORT_VALUE, SHORT_MESSAGE)
+    line = ""
+    for longest, message in SIZES:
+        line = _line(delivery, product_version, longest, message)
+        if len(line.encode()) <= limit:
+            break
+    return line
 
 
 def clean(text: str, longest: int) -> str:

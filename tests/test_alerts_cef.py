@@ -59,6 +59,14 @@ def test_the_largest_and_nastiest_finding_is_one_short_line(lane: str) -> None:
     assert (1, True, 7) == (len(line.splitlines()), len(line.encode()) <= 8000, len(header))
 
 
+def test_a_line_is_shortened_until_it_fits() -> None:
+    wide = hostile().model_copy(update={"tenant": "漢" * 256, "title": "🔑" * 256})
+    sizes = {
+        limit: len(to_cef(deliveries(wide)[0], limit=limit).encode()) for limit in (8000, 2048)
+    }
+    assert [] == [limit for limit, size in sizes.items() if size > limit]
+
+
 def test_a_quote_does_not_swallow_the_fields_behind_it() -> None:
     line = line_of(deliveries(finding(tenant='say "a', summary='"'))[0])
     assert ("say 'a", "'", False) == (parsed(line)[1]["cs1"], parsed(line)[1]["msg"], '"' in line)
