@@ -61,7 +61,7 @@ def test_only_this_machine_reaches_what_is_published_and_the_broker_is_not() -> 
 
 
 def test_every_command_of_ours_is_one_of_the_command_line() -> None:
-    assert set() == {each["command"][0] for each in OURS.values()} - set(COMMANDS) - {"worker"}
+    assert set() == {each["command"][0] for each in OURS.values()} - set(COMMANDS)
 
 
 def test_the_configuration_can_be_used() -> None:
@@ -84,10 +84,10 @@ def _known_metrics() -> set[str]:
     made = set(re.findall(r"^# TYPE (\S+)", text, re.M)) | set(re.findall(r"^(\w+)", text, re.M))
     code = "".join(
         (COMPOSE.parent / "streams" / "kafka" / name).read_text()
-        for name in ("ingest.py", "deliver.py")
+        for name in ("ingest.py", "deliver.py", "working.py")
     )
-    gauges = re.findall(r'"((?:kafka|ingest|deliver)_\w+)":', code)
-    return made | {f"tripmeter_{name}" for name in gauges}
+    named = re.findall(r'"(\w+)": ', code) + [f"judged_{name}" for name in ("events", "late")]
+    return made | {f"tripmeter_{name}{end}" for name in named for end in ("", "_total")}
 
 
 def _expressions() -> list[str]:

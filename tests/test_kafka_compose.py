@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,7 @@ from tests.kafka_process import Process
 from tests.test_compose import COMPOSE, SERVICES
 from tests.traffic import small_day
 
-READY = {
-    "ingest": r"listening on (http://\S+)",
-    "deliver": r"monitoring on (http://\S+)",
-    "topics": r"(never)",
-}
+READY = r"(?:listening|monitoring|probes) on (http://\S+)"
 
 
 class Host:
@@ -64,7 +61,7 @@ class Host:
             .replace("/data", str(self.folder / "data" / name))
             for word in SERVICES[name]["command"]
         ]
-        return Process(command, READY.get(name, r"monitoring on (http://\S+)"))
+        return Process(command, READY)
 
     def healthy(self, name: str, process: Process) -> bool:
         """The health check of the container, over the port the process has here."""
@@ -89,10 +86,13 @@ def test_the_containers_commands_work_together(host: Host) -> None:
     agreed = read(settings.kafka, settings.base)
     assert agreed is not None and agreed.pepper is not None
 
-    with host.start("ingest") as ingest, host.start("deliver") as deliver:
-        for name, process in (("ingest", ingest), ("deliver", deliver)):
+    with ExitStack() as closing:
+        names = ("ingest", "deliver", "worker-1", "worker-2")
+        started = {name: closing.enter_context(host.start(name)) for name in names}
+        for name, process in started.items():
             process.begun()
-            until(lambda name=name, process=process: host.healthy(name, process), 30)
+            until(lambda name=name, process=process: host.healthy(name, process), 60)
+        ingest, deliver = started["ingest"], started["deliver"]
         token = (host.secrets / "ingest-token").read_text().strip()
         lines = small_day(hours=(9,))
         answer = httpx.post(
@@ -103,7 +103,9 @@ def test_the_containers_commands_work_together(host: Host) -> None:
         assert (200, len(lines)) == (answer.status_code, answer.json()["accepted"])
         for told in ("tripmeter_deliver_active 1.0", "tripmeter_kafka_lag_records"):
             until(lambda told=told: told in httpx.get(deliver.found + "/metrics").text, 30)
-        assert 0 == deliver.stop() and 0 == ingest.stop()
-    everything = ingest.log + deliver.log + json.dumps(SERVICES)
+        found = host.folder / "data" / "deliver" / "findings.ocsf.ndjson"
+        until(lambda: found.exists() and len(found.read_text().splitlines()) > 3, 60)
+        assert dict.fromkeys(names, 0) == {name: each.stop() for name, each in started.items()}
+    everything = "".join(each.log for each in started.values()) + json.dumps(SERVICES)
     for secret in ("kafka-password", "broker-password", "ingest-token"):
         assert (host.secrets / secret).read_text().strip() not in everything
