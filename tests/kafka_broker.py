@@ -4,6 +4,7 @@ import base64
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -103,6 +104,15 @@ class Broker:
         """Of the running process."""
         assert self._process is not None
         return self._process.pid
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It holds its connections and answers nothing meanwhile."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """As a supervisor would."""

@@ -14,7 +14,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import HEADER_PLACED, HEADER_SOURCE, Names
 from streams.quarantine import KEY_FILE
 from streams.seal import Seal
-from tests.kafka_broker import running, until
+from tests.kafka_broker import Broker, until
 from tests.kafka_process import IngestProcess, config, provision, read_all
 from tests.traffic import small_day
 
@@ -88,26 +88,23 @@ def test_what_was_accepted_is_on_the_topic_and_what_was_refused_is_sealed(
 
 @pytest.mark.kafka
 def test_a_broker_that_is_away_is_answered_with_503_and_nothing_accepted_is_lost(
-    tmp_path: Path,
+    broker: Broker, kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     lines = small_day()
-    with running() as broker:
-        kafka = KafkaSettings(bootstrap=broker.bootstrap, shards=2, request_timeout_s=2)
-        provision(kafka)
-        with IngestProcess(tmp_path / "data", config(tmp_path / "t.toml", kafka)) as ingest:
-            ingest.begun()
-            assert 200 == ingest.post(b"\n".join(lines[:500])).status_code
-            broker.kill()
+    kafka = kafka.model_copy(update={"request_timeout_s": 2.0})
+    provision(kafka)
+    with IngestProcess(tmp_path / "data", config(tmp_path / "t.toml", kafka)) as ingest:
+        ingest.begun()
+        assert 200 == ingest.post(b"\n".join(lines[:500])).status_code
+        with broker.frozen():
             answer = ingest.post(b"\n".join(lines[500:600]))
             assert (503, "5") == (answer.status_code, answer.headers["retry-after"])
             ingest.until_ready(503)
-            broker.start()
-            ingest.until_ready()
-            assert 200 == ingest.post(b"\n".join(lines[500:600])).status_code
-            assert 0 == ingest.stop()
-        found = [
-            line for record in read_all(kafka, Names().events) for line in record.value.split(b"\n")
-        ]
+        ingest.until_ready()
+        assert 200 == ingest.post(b"\n".join(lines[500:600])).status_code
+        assert 0 == ingest.stop()
+    records = read_all(kafka, Names(kafka.prefix).events)
+    found = [line for record in records for line in record.value.split(b"\n")]
     assert set(_ids(lines[:600])) == set(_ids(found))
 
 
