@@ -98,7 +98,8 @@ class PagerDutySink:
 
     def _post(self, event: dict[str, Any]) -> None:
         body = json.dumps(event, separators=(",", ":")).encode()
-        answer = self._poster.post(self._url, body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        answer = self._poster.post(self._url, body, headers, hide=event["routing_key"])
         if answer.status == 400 and b"routing_key" in answer.body:  # the key, not the event
             raise RetryLater(f"{answer.told}; {HINT}", operator=True)
         judge(answer, HINT)
