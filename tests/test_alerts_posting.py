@@ -14,8 +14,8 @@ from alerts.base import Delivery, Partly, Rejected, RetryLater, Sink
 from alerts.destinations import Destinations
 from alerts.incident import Policy
 from alerts.incident_steps import receive
-from alerts.posting import Answer as Told
 from alerts.posting import MAX_ANSWER, Poster, in_pieces, judge, pieces
+from alerts.posting import Answer as Told
 from alerts.secops import SecOpsSink
 from alerts.sentinel import SentinelSink
 from tests.alerts_fakes import NOON, Answer, Receiver, Request, finding, receiving
