@@ -12,7 +12,7 @@ from streams.narrow import Narrow
 from streams.part import Part
 from streams.reports import DAY_MS, Reporter
 
-TOLD_LIMIT = 200_000  # findings about single events remembered per generation
+TOLD_LIMIT = 20_000  # findings of a detector about single events, remembered per generation
 
 
 class Inspectors:
@@ -27,10 +27,10 @@ class Inspectors:
         self._detectors = [detector for detector in detectors if detector.takes]
         self._narrow = [Narrow(detector) for detector in self._detectors]
         self._reporter = reporter
-        self._told = Memory(DAY_MS, TOLD_LIMIT)
+        self._told = {one.about.id: Memory(DAY_MS, TOLD_LIMIT) for one in self._detectors}
 
     def inspect(self, part: Part, columns: Columns) -> None:
-        """Asks every detector about the events of a part that it takes, in order of arrival."""
+        """Asks one detector after the other about the events it takes, in order of arrival."""
         for detector, narrow in zip(self._detectors, self._narrow, strict=True):
             if columns.any(detector.takes):
                 chosen = narrow(part, columns, np.flatnonzero(part.of(columns[detector.takes])))
@@ -61,13 +61,16 @@ class Inspectors:
         self, detector: Detector, verdict: Verdict, event: Any, times: tuple[int, int, int]
     ) -> None:
         """Tells a fact once a day."""
-        entity = Entity(lane=detector.lane, id=verdict.entity or detector.entity(event) or "unknown")
+        entity = Entity(
+            lane=detector.lane, id=verdict.entity or detector.entity(event) or "unknown"
+        )
         day = (verdict.decisive[1] if verdict.decisive else times[0]) // DAY_MS
-        name = "\0".join((detector.about.id, entity.id, *map(str, verdict.parts), str(day)))
-        self._told.tick(times[1])
-        if self._told.get(name) is None:
+        name = "\0".join((entity.id, *map(str, verdict.parts), str(day)))
+        told = self._told[detector.about.id]  # of its own, for the clock of each starts over
+        told.tick(times[1])
+        if told.get(name) is None:
             self._reporter.inspected(detector, entity, verdict, event, times)
-        self._told.put(name, 1)
+        told.put(name, 1)
 
     def state(self) -> dict[str, Any]:
         """Everything they remember, as plain values."""
@@ -76,11 +79,13 @@ class Inspectors:
             for detector in self._detectors
             if detector.memory is not None
         }
-        return {"told": self._told.state(), "memories": memories}
+        told = {name: memory.state() for name, memory in self._told.items()}
+        return {"told": told, "memories": memories}
 
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave; a detector that is new begins without memories."""
-        self._told.load(state["told"])
         for detector in self._detectors:
+            if detector.about.id in state["told"]:
+                self._told[detector.about.id].load(state["told"][detector.about.id])
             if detector.memory is not None and detector.about.id in state["memories"]:
                 detector.memory.load(state["memories"][detector.about.id])

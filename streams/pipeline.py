@@ -207,8 +207,11 @@ class Pipeline:
             part = Part(rows, times[rows], clock[start:stop], positions[rows], whole)
             for lane in self._lanes:
                 output.rollups += lane.process(part, columns, at_end)
-            self._inspectors.inspect(part, columns)
             start = stop
+        if len(kept):
+            whole = len(kept) == len(records)
+            part = Part(kept, times[kept], clock, positions[kept], whole)
+            self._inspectors.inspect(part, columns)
         self._clock.now_ms = int(after[-1])
         self._health(int(positions[-1]))
 

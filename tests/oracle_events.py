@@ -61,6 +61,11 @@ def outcome(event: dict[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _failed(event: dict[str, Any]) -> bool:
+    failed = bool(outcome(event) & {"denied", "limited", "other"})
+    return failed or event.get("http.response.status_code", 0) >= 400
+
+
 def _model_call(event: dict[str, Any]) -> bool:
     return event["event.name"] in ("llm.request", "llm.auth_failure") and "api_key.id" in event
 
@@ -108,6 +113,7 @@ def amounts(
         "rate_limited": "limited" in came,
         "limited_unnamed": "limited" in came and "content.input.hash" not in event,
         "answered": not came & {"denied", "limited"},
+        "wasted": event.get("cost.usd", 0.0) > 0 and _failed(event),
         **marks,
     }
     sums = {"one": 1, "tokens": tokens(event), "nanousd": round(event.get("cost.usd", 0.0) * 1e9)}

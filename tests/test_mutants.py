@@ -125,7 +125,7 @@ MUTANTS = {
         "if False:",
     ),
     "a finding about one event is told every time": (
-        "if self._told.get(name) is None:",
+        "if told.get(name) is None:",
         "if True:",
     ),
     "the snapshot forgets the clock": (
@@ -133,7 +133,7 @@ MUTANTS = {
         'pipeline._clock.copies = state["clock"][1]',
     ),
     "the snapshot forgets what was told": (
-        'self._told.load(state["told"])',
+        'self._told[detector.about.id].load(state["told"][detector.about.id])',
         "pass",
     ),
     "a jump needs no witness": (

@@ -300,3 +300,21 @@ def test_the_catalog_is_what_the_pipeline_runs() -> None:
     single = {detector.about.id for detector in pipeline._inspectors._detectors}
 
     assert {kind.about.id for kind in CATALOG} == windowed | single
+
+
+def test_a_block_across_midnight_tells_no_fact_of_the_day_before_again() -> None:
+    def at(seconds: float, **fields: object) -> bytes:
+        return call(DAY + seconds, 1, session="conversation-1", **fields)
+
+    lines = [
+        at(-12 * HOUR, tenant="acme"),
+        at(-11 * HOUR, tenant="globex"),
+        at(-30, tenant="globex", id="again"),
+        call(DAY + 5, kind="agent.tool_call", tenant="acme", resource="doc", owner="globex"),
+    ]
+    whole = Pipeline(CoreSettings()).process(b"\n".join(lines)).findings
+
+    one_by_one = Pipeline()
+    single = [finding for line in lines for finding in one_by_one.process(line).findings]
+    assert ["shared-session", "foreign-resource"] == [finding.detector for finding in whole]
+    assert single == whole
