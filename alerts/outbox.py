@@ -103,31 +103,31 @@ class Outbox:
         with reading(self.engine) as connection:
             return [Row(*row) for row in connection.execute(query)]
 
-    def delivered(self, destination: str, rows: Iterable[Row]) -> None:
+    def delivered(self, destination: str, rows: Sequence[Row]) -> None:
         """The destination has taken them."""
         keys = [row.key for row in rows]
         with updating(self.engine) as connection:
             values = {"state": "delivered", "last_error": ""}
-            self._move(connection, destination, keys, "delivered", values)
+            self._move(connection, destination, rows, "delivered", values)
             drop_bodies(connection, keys)
             extra = read_counts(connection).get(destination, {}).get("delivered", 0) - MAX_DELIVERED
             if extra > 0:
                 self._forget_delivered(connection, destination, extra)
 
     def postpone(
-        self, destination: str, rows: Iterable[Row], next_try: float, reason: str, *, held: bool
+        self, destination: str, rows: Sequence[Row], next_try: float, reason: str, *, held: bool
     ) -> None:
         """They were tried in vain; `next_try` is in epoch seconds."""
         state: State = "held" if held else "waiting"
         values = {"state": state, "next_try": next_try, "last_error": scrub(reason, MAX_ERROR)}
         with updating(self.engine) as connection:
-            self._move(connection, destination, [row.key for row in rows], state, values)
+            self._move(connection, destination, rows, state, values)
 
     def bury(self, destination: str, row: Row, reason: str) -> None:
         """The destination refuses this content: it becomes a dead letter."""
         values = {"state": "dead", "last_error": scrub(reason, MAX_ERROR)}
         with updating(self.engine) as connection:
-            self._move(connection, destination, [row.key], "dead", values)
+            self._move(connection, destination, [row], "dead", values)
 
     def hold(self, destination: str, since: float, reason: str) -> None:
         """Notes that only an operator can mend the destination, and that he was told."""
@@ -208,14 +208,19 @@ class Outbox:
         self,
         connection: Connection,
         destination: str,
-        keys: Sequence[str],
+        rows: Sequence[Row],
         state: State,
         values: dict[str, Any],
     ) -> None:
         counts = Counts()
         held = func.coalesce(func.sum(text("CASE WHEN state = 'held' THEN 1 ELSE 0 END")), 0)
-        for at in range(0, len(keys), CHUNK):
-            mine = OUTBOX.c.key.in_(keys[at : at + CHUNK]) & (OUTBOX.c.destination == destination)
+        for at in range(0, len(rows), CHUNK):
+            part = rows[at : at + CHUNK]
+            # one that was replaced while it was on its way has another key now, and stays
+            keys = [row.key for row in part if row.about == "incident"]
+            mine = OUTBOX.c.number.in_([row.number for row in part]) & (
+                OUTBOX.c.key.in_(keys) | (OUTBOX.c.about == "finding")
+            )
             was_held, was = connection.execute(
                 select(held, func.count()).where(mine, PENDING).select_from(OUTBOX)
             ).one()

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, tuple_, update
 
 from alerts.incident import RUNNER, Action, Incident, Policy, key_of
 from alerts.incident_inhibition import COVERS, coverer, covers
 from alerts.incident_steps import act, due, inhibit, receive, tick
 from alerts.outbox import CHUNK
 from alerts.outbox_queue import Queue
+from alerts.store_engine import replace
 from alerts.tables import FINDINGS, HISTORY, INCIDENTS
 from schemas.finding import Finding
 
@@ -38,6 +39,7 @@ class Work:
         self._by_key: dict[str, Incident] = {}
         self._news: dict[str, Finding] = {}  # incident -> its newest finding
         self._steps: list[Incident] = []
+        self._new: set[str] = set()
         self._of: dict[str, str] = {}  # finding -> incident
         self._by_entity: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._loaded: set[tuple[str, str]] = set()  # entities whose active incidents are in memory
@@ -93,8 +95,7 @@ class Work:
             numbers[step.id] = number
             history.append({"number": number, **_history(step)})
         self._connection.execute(insert(HISTORY), history)
-        for id, number in numbers.items():
-            self._store(self._by_id[id], number)
+        self._store(numbers)
         for step in self._steps:
             if step.change in ("resolved", "false_positive", "reopened"):
                 queue.closing(step, self._findings(step))
@@ -108,6 +109,8 @@ class Work:
             self._connection.execute(
                 update(INCIDENTS).where(INCIDENTS.c.id == after.previous).values(latest=False)
             )
+        if before is None or before.id != after.id:
+            self._new.add(after.id)
         self._remember(after)
         self._by_key[after.key] = after
         self._steps.append(after)
@@ -194,15 +197,25 @@ class Work:
                     self._by_key.setdefault(incident.key, incident)
         return found
 
-    def _store(self, incident: Incident, number: int) -> None:
-        values = _columns(incident, number, due(incident, self._policy))
-        if finding := self._news.get(incident.id):
-            values["finding"] = finding.to_json()
-        mine = INCIDENTS.c.id == incident.id
-        if not self._connection.execute(update(INCIDENTS).where(mine).values(**values)).rowcount:
-            self._connection.execute(
-                insert(INCIDENTS).values(id=incident.id, latest=True, **values)
-            )
+    def _store(self, numbers: Mapping[str, int]) -> None:
+        new, changed, touched = [], [], []
+        for id, number in numbers.items():
+            incident = self._by_id[id]
+            values = _columns(incident, number, due(incident, self._policy))
+            if id in self._new:
+                finding = self._news[id].to_json()
+                new.append({"id": id, "latest": True, "finding": finding, **values})
+            elif id in self._news:
+                touched.append({"of": id, "finding": self._news[id].to_json(), **values})
+            else:
+                changed.append({"of": id, **values})
+        if new:
+            replace(self._connection, INCIDENTS, new)
+        for rows in (changed, touched):  # one statement each: the columns differ
+            if rows:
+                names: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "of"}
+                mine = INCIDENTS.c.id == bindparam("of")
+                self._connection.execute(update(INCIDENTS).where(mine).values(names), rows)
 
     def _finding(self, incident: str) -> Finding:
         if (news := self._news.get(incident)) is None:
