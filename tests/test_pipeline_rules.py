@@ -14,6 +14,7 @@ from schemas.finding import Finding, Severity
 from schemas.testing import event
 from streams.pipeline import CoreSettings, Pipeline
 from tests.oracle_events import window_of
+from tests.random_streams import OTHERS_OFF
 
 START = datetime.fromisoformat("2026-10-01T00:00:00+00:00")
 START_MS = int(START.timestamp() * 1000)
@@ -312,9 +313,10 @@ def test_a_block_across_midnight_tells_no_fact_of_the_day_before_again() -> None
         at(-30, tenant="globex", id="again"),
         call(DAY + 5, kind="agent.tool_call", tenant="acme", resource="doc", owner="globex"),
     ]
-    whole = Pipeline(CoreSettings()).process(b"\n".join(lines)).findings
+    core = CoreSettings(modes=OTHERS_OFF)
+    whole = Pipeline(core).process(b"\n".join(lines)).findings
 
-    one_by_one = Pipeline()
+    one_by_one = Pipeline(core)
     single = [finding for line in lines for finding in one_by_one.process(line).findings]
     assert ["shared-session", "foreign-resource"] == [finding.detector for finding in whole]
     assert single == whole
