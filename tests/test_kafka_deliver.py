@@ -13,7 +13,8 @@ import pytest
 
 from schemas.finding import Finding
 from streams.kafka import clients
-from streams.kafka.deliver import Reader, sort
+from streams.kafka.arrivals import sort
+from streams.kafka.deliver import Reader
 from streams.kafka.lag import measure
 from streams.kafka.records import finding_key, shard_of
 from streams.kafka.settings import KafkaSettings
@@ -88,11 +89,11 @@ def test_a_record_that_is_no_finding_is_refused_and_the_next_one_read() -> None:
     values = [b"\x00", None, _findings(1)[0].to_json()]
     records = [SimpleNamespace(value=value, offset=7 + n) for n, value in enumerate(values)]
 
-    found = sort(names, {part: records})
+    found = sort(names, {part: records}, {names.findings: "id"})
 
     assert (1, 2) == (len(found.findings), len(found.refused))
     assert "tripmeter.findings[2]@7" == found.refused[0].place
-    assert {"tripmeter.findings[2]": 10} == found.positions
+    assert {"tripmeter.findings[2]@id": 10} == found.positions
 
 
 @pytest.fixture
@@ -134,6 +135,48 @@ def test_the_position_waits_for_the_store_and_the_group_for_the_destinations(
         reader.stop()
         thread.join()
     assert sorted(stored) == sorted(finding.id for finding in _findings(5))
+
+
+@pytest.mark.kafka
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(topics: KafkaSettings) -> None:
+    positions: dict[str, int] = {}
+    stored: list[str] = []
+
+    def record(findings: Any, rollups: Any, beats: Any, new: Any) -> None:
+        stored.extend(finding.id for finding in findings)
+        positions.update(new)
+
+    def read(count: int) -> None:
+        reader = Reader(
+            topics,
+            Path(),
+            record=record,
+            position=positions.get,
+            nothing_waits=lambda: False,
+            refuse=lambda refused: None,
+        )
+        thread = threading.Thread(target=reader.run)
+        thread.start()
+        try:
+            until(lambda: count == len(stored))
+        finally:
+            reader.stop()
+            thread.join()
+
+    _publish(topics, _findings(5))
+    read(5)
+    _publish(topics, _findings(2, start=5))
+    read(7)  # from where the store is, though the group never moved on
+    name = Names(topics.prefix).findings
+    admin = clients.admin(topics)
+    admin.delete_topics([name])
+    until(lambda: name not in admin.list_topics())
+    admin.close()
+    provision(topics)
+    _publish(topics, _findings(9, start=20))
+    read(16)
+
+    assert [one.id for one in _findings(9, start=20)] == stored[7:]
 
 
 @pytest.mark.kafka

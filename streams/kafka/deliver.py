@@ -12,15 +12,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
 from streams.kafka import clients, installation
+from streams.kafka.arrivals import sort, source, topic_ids
 from streams.kafka.lag_watch import LagWatch
 from streams.kafka.monitor import Monitor
 from streams.kafka.outgoing import Outgoing
@@ -43,46 +41,6 @@ log = logging.getLogger("tripmeter.deliver")
 Record = Callable[
     [Sequence[Finding], Sequence[Rollup], Sequence[Heartbeat], Mapping[str, int]], None
 ]
-
-
-@dataclass
-class Sorted:
-    """Records of one poll by what they are."""
-
-    findings: list[Finding] = field(default_factory=list)
-    rollups: list[Rollup] = field(default_factory=list)
-    heartbeats: list[Heartbeat] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    positions: dict[str, int] = field(default_factory=dict)
-
-
-def sort(names: Names, batches: Mapping[Any, Sequence[Any]]) -> Sorted:
-    """Reads records; one that is not what its topic holds is refused, and passed over."""
-    found = Sorted()
-    kinds: dict[str, tuple[type[BaseModel], list[Any]]] = {
-        names.findings: (Finding, found.findings),
-        names.rollups: (Rollup, found.rollups),
-        names.health: (Heartbeat, found.heartbeats),
-    }
-    for part, records in batches.items():
-        kind, into = kinds[part.topic]
-        for record in records:
-            try:
-                into.append(kind.model_validate_json(record.value or b""))
-            except ValidationError as error:
-                if kind is Heartbeat:
-                    continue  # the health topic holds other signs of life, too
-                place = f"{part.topic}[{part.partition}]@{record.offset}"
-                reason = f"no {kind.__name__.lower()}: {error.errors()[0]['msg']}"
-                raw = record.value or b""
-                found.refused.append(Refused(part.topic, place, "json", "", reason, raw))
-        found.positions[source(part)] = records[-1].offset + 1
-    return found
-
-
-def source(part: Any) -> str:
-    """The name of a partition among the positions of the store."""
-    return f"{part.topic}[{part.partition}]"
 
 
 class Reader:
@@ -108,6 +66,8 @@ class Reader:
         from streams.kafka.lease import OneReader
 
         self._kafka = kafka
+        self._base = base
+        self._ids: dict[str, str] = {}
         self._names = Names(kafka.prefix)
         self._record = record
         self._position = position
@@ -146,7 +106,7 @@ class Reader:
                 try:
                     self._step()
                     self.broken = ""
-                except KafkaError as error:
+                except (KafkaError, clients.BrokerAway) as error:
                     self.broken = type(error).__name__
                     log.warning("Kafka: %s; going on", self.broken)
                     self._stopping.wait(RETRY_S)
@@ -160,30 +120,42 @@ class Reader:
 
     def _step(self) -> None:
         batches = dict(self._consumer.poll(timeout_ms=POLL_MS))
-        if self._fresh:
-            for part in self._begin(self._take_fresh()):
+        try:
+            fresh = self._fresh
+            for part in self._begin(fresh):
                 batches.pop(part, None)  # read from where the group stands; ours is further on
-        if batches:
-            self._store(batches)
+            if self._fresh is fresh:
+                self._fresh = []
+            if batches:
+                self._store(batches)
+        except BaseException:
+            self._back(batches)
+            raise
         if self._done:
             self._commit()
 
-    def _take_fresh(self) -> list[Any]:
-        fresh, self._fresh = self._fresh, []
-        return fresh
+    def _back(self, batches: Mapping[Any, Sequence[Any]]) -> None:
+        """Reads these again."""
+        assigned = self._consumer.assignment()
+        for part, records in batches.items():
+            if part in assigned:
+                self._consumer.seek(part, records[0].offset)
 
     def _begin(self, parts: Sequence[Any]) -> list[Any]:
         """Goes to where our own store says; gives the partitions where that is further on."""
+        if parts:
+            self._ids = topic_ids(self._kafka, self._base, {part.topic for part in parts})
         moved = []
         for part in parts:
-            mine, group = self._position(source(part)), self._consumer.committed(part)
+            mine = self._position(source(part, self._ids))
+            group = self._consumer.committed(part)
             if mine is not None and mine > (group or 0):
                 self._consumer.seek(part, mine)
                 moved.append(part)
         return moved
 
     def _store(self, batches: Mapping[Any, Sequence[Any]]) -> None:
-        found = sort(self._names, batches)
+        found = sort(self._names, batches, self._ids)
         try:
             if found.refused:
                 self._refuse(found.refused)
@@ -192,8 +164,7 @@ class Reader:
             if not self.blocked:
                 log.error("findings cannot be stored; trying again: %s", error)
             self.blocked = type(error).__name__
-            for part, records in batches.items():
-                self._consumer.seek(part, records[0].offset)
+            self._back(batches)
             self._stopping.wait(RETRY_S)
             return
         self.blocked = ""
