@@ -31,7 +31,6 @@ _SHOWN = (  # copied with a finding, and the envelope
 )  # fmt: skip
 _CALLER = ("api_key_id", "user_id", "session_id", "client_address_quality")
 _SERVED = ("provider_name", "response_model", "mcp_server_name")
-_FIRST_ONLY = ("call_ids", "ingest_source", "content_input_hash")
 _ATTRIBUTE = {wire: attribute for attribute, wire in WIRE.items()}
 KEYED = frozenset(
     {
@@ -63,7 +62,8 @@ class LaneSpec:
         judges: lanes with windows and ids of inspecting detectors that every shard runs.
         judges_all: ids of those that one shard runs for all.
         masks: columns that select events for `judges`; empty selects all.
-        fields: attributes of an event that it carries.
+        fields: attributes of an event that it carries; the first lane carries all, because the
+            others are fed from it.
     """
 
     name: str
@@ -140,9 +140,7 @@ def _specs() -> tuple[LaneSpec, ...]:
     found = (_spec(name) for name in LANES if name != FIRST)
     others = tuple(spec for spec in found if spec.judges or spec.judges_all)
     first = _spec(FIRST)
-    fields = [first.fields, _FIRST_ONLY, *(spec.fields for spec in others)]
-    everything = tuple(dict.fromkeys(name for some in fields for name in some))
-    return (LaneSpec(FIRST, first.judges, (), (), everything), *others)
+    return (LaneSpec(FIRST, first.judges, (), (), tuple(WIRE)), *others)
 
 
 SPECS = _specs()

@@ -38,7 +38,6 @@ class Publisher:
             **self._settings,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
             linger_ms=LINGER_MS,
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,

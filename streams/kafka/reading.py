@@ -1,5 +1,6 @@
 """One partition that a worker reads: which of a slab's records are next, and what is missing."""
 
+import asyncio
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
@@ -29,8 +30,13 @@ class Reading:
         self.expect = expect
         self.turn = turn
         self.progress = Progress()
-        self.busy = False  # records were taken, and not all that follows from them is sent
+        self.lock = asyncio.Lock()
         self._tried = -1
+
+    @property
+    def busy(self) -> bool:
+        """Whether records were taken, and not all that follows from them is sent."""
+        return self.lock.locked()
 
     def look(self, slab: Sequence[Any], turn: int) -> tuple[Next, list[Any]]:
         """What to do about a slab, and its records that are new.

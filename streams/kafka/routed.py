@@ -5,11 +5,14 @@ their partition of `events` after each of them, the place grows along that parti
 change, whoever routes an event and how often; they are how lanes recognise what they have.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint8]
@@ -18,6 +21,8 @@ Key = tuple[int, int, int]
 VERSION = 1
 START: Key = (-(2**60), -1, -1)  # before every event
 FOR_KEY = 2  # an event's mark unless it says otherwise
+MAX_BODY_BYTES = 64 << 20  # of one record when it is inflated
+PIECE_BYTES = 1 << 20  # of events in one record, before they are compressed
 MAX_LINES = 1 << 20  # lines of one record of `events`
 
 
@@ -26,7 +31,7 @@ class BadRecord(ValueError):
 
 
 class Routed(msgspec.Struct, array_like=True, frozen=True):
-    """One record; see `Events` for its arrays.
+    """One record; its events are packed in `body`.
 
     Attributes:
         source: partition of `events`, or shard of the lane before.
@@ -34,7 +39,10 @@ class Routed(msgspec.Struct, array_like=True, frozen=True):
         after, upto: it holds all events of the source with keys in (after, upto].
         idle_ms: when the source's owner saw that there is nothing more, by its own wall clock; 0
             when it does not say so.
-        read: place up to which the source was read (`idle_ms` only).
+        count: events in the body.
+        own: they are all of the source's own partition.
+        plain: they all go to the shard of their key, and nowhere else.
+        size: bytes of the body before it was compressed.
     """
 
     version: int
@@ -43,11 +51,11 @@ class Routed(msgspec.Struct, array_like=True, frozen=True):
     after: Key
     upto: Key
     idle_ms: int = 0
-    clocks: bytes = b""
-    partitions: bytes = b""
-    places: bytes = b""
-    marks: bytes = b""
-    lines: bytes = b""
+    count: int = 0
+    own: bool = True
+    plain: bool = True
+    size: int = 0
+    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -100,23 +108,38 @@ class Events:
         )
 
 
+_nothing = np.zeros(0, np.int64)
+NONE = Events(_nothing, _nothing, _nothing, np.zeros(0, np.uint8), [])
+
 _decoder = msgspec.msgpack.Decoder(Routed)
 _encode = msgspec.msgpack.Encoder().encode
+_press = zstandard.ZstdCompressor(level=1)
+_inflate = zstandard.ZstdDecompressor()
 
 
 def pack(record: Routed, events: Events | None = None) -> bytes:
-    """A record's value. Without partitions where all are the source's own."""
+    """A record's value."""
     if events is None or not len(events):
         return _encode(record)
     own = bool((events.partition == record.source).all())
+    plain = bool((events.marks == FOR_KEY).all())
+    body = b"".join(
+        (
+            events.clock.astype("<i8").tobytes(),
+            events.place.astype("<i8").tobytes(),
+            b"" if own else events.partition.astype("<i4").tobytes(),
+            b"" if plain else events.marks.tobytes(),
+            b"\n".join(events.lines),
+        )
+    )
     return _encode(
         msgspec.structs.replace(
             record,
-            clocks=events.clock.astype("<i8").tobytes(),
-            partitions=b"" if own else events.partition.astype("<i4").tobytes(),
-            places=events.place.astype("<i8").tobytes(),
-            marks=b"" if (events.marks == FOR_KEY).all() else events.marks.tobytes(),
-            lines=b"\n".join(events.lines),
+            count=len(events),
+            own=own,
+            plain=plain,
+            size=len(body),
+            body=_press.compress(body),
         )
     )
 
@@ -133,25 +156,50 @@ def unpack(value: bytes) -> tuple[Routed, Events]:
         raise BadRecord(f"not a record of a lane: {type(error).__name__}") from None
     if record.version != VERSION:
         raise BadRecord(f"of version {record.version}, not {VERSION}")
-    lines = record.lines.split(b"\n") if record.lines else []
-    count = len(lines)
+    if not record.count:
+        return record, NONE
+    if not 0 <= record.size <= MAX_BODY_BYTES:
+        raise BadRecord(f"a body of {record.size} bytes; at most {MAX_BODY_BYTES} are read")
     try:
-        clock = np.frombuffer(record.clocks, "<i8")
-        place = np.frombuffer(record.places, "<i8")
-        partition = (
-            np.frombuffer(record.partitions, "<i4").astype(np.int64)
-            if record.partitions
-            else np.full(count, record.source, np.int64)
-        )
-        marks = (
-            np.frombuffer(record.marks, np.uint8)
-            if record.marks
-            else np.full(count, FOR_KEY, np.uint8)
-        )
-    except ValueError:
-        raise BadRecord("a column is cut off") from None
-    if not count == len(clock) == len(place) == len(partition) == len(marks):
-        raise BadRecord(f"{count} events, but columns of other lengths")
-    if count and (np.diff(clock) < 0).any():
-        raise BadRecord("events out of order")
-    return record, Events(clock, partition, place, marks, lines)
+        body = _inflate.decompress(record.body, max_output_size=record.size)
+        return record, _columns(record, body)
+    except (zstandard.ZstdError, ValueError):
+        raise BadRecord("its body is broken") from None
+
+
+def _columns(record: Routed, body: bytes) -> Events:
+    count, begin = record.count, 0
+
+    def column(kind: str, there: bool = True) -> npt.NDArray[Any] | None:
+        nonlocal begin
+        if not there:
+            return None
+        found = np.frombuffer(body, kind, count, begin)
+        begin += found.nbytes
+        return found
+
+    clock, place = column("<i8"), column("<i8")
+    partition, marks = column("<i4", not record.own), column("u1", not record.plain)
+    lines = body[begin:].split(b"\n")
+    if clock is None or place is None or len(lines) != count or (np.diff(clock) < 0).any():
+        raise BadRecord("its body does not hold what it says")
+    return Events(
+        clock,
+        np.full(count, record.source, np.int64)
+        if partition is None
+        else partition.astype(np.int64),
+        place,
+        np.full(count, FOR_KEY, np.uint8) if marks is None else marks,
+        lines,
+    )
+
+
+def pieces(events: Events, size: int = PIECE_BYTES) -> Iterator[Events]:
+    """The events cut so that none has many more bytes than `size`, unless one line has."""
+    ends = np.cumsum([len(line) for line in events.lines])
+    begin = 0
+    while begin < len(events):
+        done = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + size, "right")))
+        yield events.cut(begin, end)
+        begin = end

@@ -4,7 +4,7 @@ What it writes is a function of the partition alone: after a crash the same even
 keys, however often they are routed and however fetches cut them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,8 @@ from schemas.reader import Reader, columns_of
 from schemas.shape import FIELDS
 from streams.clock import JUMP_MS, Clock, Held
 from streams.clock import START as NO_TIME
-from streams.kafka.lanes import BY_NAME, FIRST, FOR_KEY, Narrow
-from streams.kafka.routed import MAX_LINES, START, Events, Ints, Key, Routed, pack
+from streams.kafka.lanes import FOR_KEY
+from streams.kafka.routed import MAX_LINES, START, Events, Ints, Key, Routed, pack, pieces
 
 CANONICAL = "canonical"
 _INDEX_BITS = MAX_LINES.bit_length() - 1  # of a place: the line of a record
@@ -84,36 +84,52 @@ class Router:
         self._cover: Key = START
         self._told: list[Key] = [START] * shards
         self._reader = Reader()
-        self._narrow = Narrow(BY_NAME[FIRST].fields)
 
-    def route(self, records: list[Raw]) -> Outcome:
+    def route(self, records: Sequence[Raw]) -> Outcome:
         """Routes records; their offsets grow. Those before `next` are passed over."""
-        outcome = Outcome()
         new = [record for record in records if record.offset >= self.next]
-        if not new:
+        if all(record.format == CANONICAL for record in new):
+            return self.route_plain(
+                [record.offset for record in new],
+                [record.value for record in new],
+                [record.stamp_ms for record in new],
+            )
+        outcome = Outcome()
+        return self._route(*self._adapted(new, outcome), new[-1].offset, outcome)
+
+    def route_plain(
+        self, offsets: Sequence[int], values: list[bytes], stamps_ms: Sequence[int]
+    ) -> Outcome:
+        """Routes records of canonical lines, none of them before `next`."""
+        outcome = Outcome()
+        if not values:
             return outcome
-        lines, places = self._lines(new, outcome)
-        self.next = new[-1].offset + 1
+        block, count = b"\n".join(values), len(values)
+        if block.count(b"\n") == count - 1 and _hashed(block) and all(values):
+            found = values, _place(np.array(offsets, np.int64), np.zeros(count, np.int64))
+        else:
+            records = [Raw(*one) for one in zip(offsets, values, stamps_ms, strict=True)]
+            found = self._adapted(records, outcome)
+        return self._route(*found, offsets[-1], outcome)
+
+    def _route(self, lines: list[bytes], places: Ints, last: int, outcome: Outcome) -> Outcome:
+        self.next = last + 1
         end = self.next << (_INDEX_BITS + 1)
         events, spread = self._events(lines, places, outcome)
         outcome.events = len(events)
         self._cover = (max(self._clock.now_ms, self._cover[0]), self.partition, end)
-        for shard in np.unique(spread).tolist():
-            rows = np.flatnonzero(spread == shard)
-            outcome.routed.append((shard, self._packed(shard, events, rows), len(rows)))
+        order = np.argsort(spread, kind="stable")
+        bounds = np.searchsorted(spread[order], np.arange(self.shards + 1))
+        for shard in range(self.shards):
+            rows = order[bounds[shard] : bounds[shard + 1]]
+            if len(rows):
+                outcome.routed += self._packed(shard, events, rows)
         return outcome
 
     # --- lines of records -------------------------------------------------------------------
 
-    def _lines(self, records: list[Raw], outcome: Outcome) -> tuple[list[bytes], Ints]:
+    def _adapted(self, records: Sequence[Raw], outcome: Outcome) -> tuple[list[bytes], Ints]:
         """Canonical lines with their places."""
-        values = [record.value for record in records]
-        block = b"\n".join(values)
-        count = len(records)
-        plain = all(record.format == CANONICAL for record in records)
-        if plain and block.count(b"\n") == count - 1 and _hashed(block) and all(values):
-            offsets = np.array([record.offset for record in records], np.int64)
-            return values, _place(offsets, np.zeros(count, np.int64))
         lines: list[bytes] = []
         starts: list[int] = []
         numbers: list[int] = []
@@ -197,27 +213,31 @@ class Router:
         found = np.array([one[1:] for one in out], np.int64).reshape(-1, 2)
         return [one[0] for one in out], found[:, 0], found[:, 1]
 
-    def _packed(self, shard: int, events: Events, rows: Ints) -> bytes:
-        block = self._narrow(b"\n".join([events.lines[row] for row in rows.tolist()]))
+    def _packed(self, shard: int, events: Events, rows: Ints) -> list[tuple[int, bytes, int]]:
         mine = Events(
             events.clock[rows],
             events.partition[rows],
             events.place[rows],
             events.marks[rows],
-            block.split(b"\n"),
+            [events.lines[row] for row in rows.tolist()],
         )
-        return pack(self._record(shard), mine)
+        found, left = [], len(mine)
+        for piece in pieces(mine):
+            left -= len(piece)
+            reached = piece.key(len(piece) - 1) if left else self._cover
+            found.append((shard, pack(self._record(shard, reached), piece), len(piece)))
+        return found
 
-    def _record(self, shard: int, idle_ms: int = 0) -> Routed:
-        after, self._told[shard] = self._told[shard], self._cover
-        return Routed(1, self.partition, self.sources, after, self._cover, idle_ms)
+    def _record(self, shard: int, reached: Key) -> Routed:
+        after, self._told[shard] = self._told[shard], reached
+        return Routed(1, self.partition, self.sources, after, reached)
 
     # --- without events ---------------------------------------------------------------------
 
     def behind(self) -> list[tuple[int, bytes]]:
         """Tells the shards that do not know it how far this partition was read."""
         late = [shard for shard, told in enumerate(self._told) if told < self._cover]
-        return [(shard, pack(self._record(shard))) for shard in late]
+        return [(shard, pack(self._record(shard, self._cover))) for shard in late]
 
     def idle(self, now_ms: int) -> list[tuple[int, bytes]]:
         """Tells every shard that nothing more is there.

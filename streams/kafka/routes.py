@@ -81,9 +81,14 @@ class Routes:
 
     async def take(self, route: Route, records: Sequence[Any]) -> None:
         """Routes records that are next."""
-        raws = [_raw(record) for record in records]
-        outcome = route.router.route(raws)
-        route.expect = raws[-1].offset + 1
+        if any(record.headers for record in records):
+            outcome = route.router.route([_raw(record) for record in records])
+        else:
+            offsets = [record.offset for record in records]
+            values = [record.value or b"" for record in records]
+            stamps = [record.timestamp or 0 for record in records]
+            outcome = route.router.route_plain(offsets, values, stamps)
+        route.expect = records[-1].offset + 1
         route.event_at = time.monotonic()
         sent = [await self._lane(shard, value) for shard, value, _ in outcome.routed]
         sent += await self._refuse(outcome)
@@ -160,8 +165,6 @@ class Routes:
 
 
 def _raw(record: Any) -> Raw:
-    if not record.headers:
-        return Raw(record.offset, record.value or b"", record.timestamp or 0)
     headers = {key: value for key, value in record.headers if value is not None}
     return Raw(
         record.offset,

@@ -1,6 +1,7 @@
 """The shards that this worker judges."""
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,8 @@ from streams.output import CoreSettings
 from streams.snapshot import BadSnapshot
 
 TELL_EVERY_S = 0.2
+JUDGE_EVERY_S = 0.2
+ENOUGH_BYTES = 1 << 17  # packed; some thousands of events
 
 log = logging.getLogger("tripmeter.worker")
 
@@ -34,7 +37,8 @@ class Run(Reading):
         super().__init__(shard.next, turn)
         self.shard = shard
         self.ledger = ledger
-        self.told_at = 0.0
+        self.told_at = self.judged_at = 0.0
+        self.fed = 0  # bytes of records that nobody judged yet
         self.kept = shard.next
         self.gaps = shard.gaps
 
@@ -88,11 +92,25 @@ class Runs:
         self.runs[tp] = fresh
 
     async def take(self, run: Run, records: Sequence[Any]) -> int | None:
-        """Judges records that are next; gives the offset to read again from, if there is one."""
-        shard = run.shard
+        """Takes records that are next, and judges when there is enough to do.
+
+        Judging a block costs the same however small it is, so little is judged only now and then.
+
+        Returns:
+            The offset to read again from, if there is one.
+        """
         for record in records:
-            shard.feed(record.offset, record.value or b"", record.timestamp or 0)
+            run.shard.feed(record.offset, record.value or b"", record.timestamp or 0)
+            run.fed += len(record.value or b"")
         run.expect = records[-1].offset + 1
+        if run.fed >= ENOUGH_BYTES or time.monotonic() - run.judged_at >= JUDGE_EVERY_S:
+            return await self.judge(run)
+        return None
+
+    async def judge(self, run: Run) -> int | None:
+        """Judges what is due; gives the offset to read again from, if there is one."""
+        shard = run.shard
+        run.fed, run.judged_at = 0, time.monotonic()
         sent: list[Promise] = []
         for judged in shard.judge():
             sent += await self._publish(shard, judged)
@@ -136,6 +154,14 @@ class Runs:
             )
             self._metrics.found(finding.detector, finding.severity)
         return sent
+
+    def due(self, now: float) -> list[tuple[TP, Run]]:
+        """Shards that took records and have waited long enough to judge them."""
+        return [
+            (tp, run)
+            for tp, run in self.runs.items()
+            if run.fed and not run.busy and now - run.judged_at >= JUDGE_EVERY_S
+        ]
 
     async def tick(self, now: float) -> None:
         """Tells the other lanes how far the first one is."""

@@ -15,7 +15,7 @@ from schemas.records import Control, Heartbeat, Rollup
 from streams.kafka.forward import Forward
 from streams.kafka.lanes import ADDS, AFTER, FIRST, LaneSpec
 from streams.kafka.merge import Merge
-from streams.kafka.routed import START, BadRecord, Events, Key, Routed, pack, unpack
+from streams.kafka.routed import START, BadRecord, Events, Key, Routed, pack, pieces, unpack
 from streams.ordered import OrderedPipeline
 from streams.output import CoreSettings, Output
 from streams.snapshot import BadSnapshot
@@ -136,9 +136,16 @@ class Shard:
             if output.kept is not None:
                 for forward in self._forwards:
                     for place, some in forward(events, output.kept):
-                        value = pack(self._record(forward.lane.name, place, reached), some)
-                        judged.forwarded.append((forward.lane.name, place, value, len(some)))
+                        self._send(judged, forward.lane.name, place, some, reached)
         return judged
+
+    def _send(self, judged: Judged, lane: str, place: int, events: Events, reached: Key) -> None:
+        left = len(events)
+        for piece in pieces(events):
+            left -= len(piece)
+            upto = piece.key(len(piece) - 1) if left else reached
+            value = pack(self._record(lane, place, upto), piece)
+            judged.forwarded.append((lane, place, value, len(piece)))
 
     def _record(self, lane: str, place: int, reached: Key) -> Routed:
         after, self._told[lane][place] = self._told[lane][place], reached

@@ -156,7 +156,14 @@ def specs(kafka: KafkaSettings) -> tuple[TopicSpec, ...]:
             keep_bytes=events_bytes,
         ),
         *(
-            spec(lane, kafka.shards, exact=True, keep_ms=events, keep_bytes=events_bytes)
+            spec(
+                lane,
+                kafka.shards,
+                exact=True,
+                compression="producer",  # workers pack what they write
+                keep_ms=events,
+                keep_bytes=events_bytes,
+            )
             for lane in names.lanes
         ),
         spec(names.findings, INTERNAL_PARTITIONS, keep_ms=findings),
@@ -169,6 +176,7 @@ def specs(kafka: KafkaSettings) -> tuple[TopicSpec, ...]:
             kafka.shards,
             exact=True,
             policy="compact",
+            compression="producer",
             segment_bytes=str(64 * MIB),  # only closed segments are compacted
             min_cleanable_dirty_ratio="0.3",
             delete_retention_ms=str(_ms(24)),  # a slow restore must still see what was removed

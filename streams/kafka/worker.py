@@ -204,15 +204,15 @@ class Worker:
             self.fail(f"{tp.topic}, partition {tp.partition}", error)
 
     async def _slab(self, tp: TP, slab: Any, reading: Reading) -> None:
-        verdict, records = reading.look(slab, slab.turn)
-        if verdict is Next.PASS:
-            return
-        if verdict is Next.REWIND:
-            await self._rewind(tp, reading, reading.expect)
-            return
-        if verdict is Next.GAP:
-            await self._gap(tp, reading, records[0].offset)
         async with reading.lock:
+            verdict, records = reading.look(slab, slab.turn)
+            if verdict is Next.PASS:
+                return
+            if verdict is Next.REWIND:
+                await self._rewind(tp, reading, reading.expect)
+                return
+            if verdict is Next.GAP:
+                await self._gap(tp, reading, records[0].offset)
             if isinstance(reading, Route):
                 await self.routes.take(reading, records)
             elif isinstance(reading, Run):
