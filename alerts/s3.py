@@ -130,9 +130,14 @@ class S3Sink:
         """Looks at the bucket, and writes nothing.
 
         Raises:
-            RetryLater: it is not there, or not ours to see.
+            RetryLater: it is not there, or there is no answer.
         """
-        self._call("head_bucket")
+        try:
+            self._call("head_bucket")
+        except RetryLater as error:
+            if str(error).startswith("HTTP 403"):  # who may only write may not look
+                return "the bucket is there, but these keys may not look at it (nothing was tried)"
+            raise
         return "the bucket is there (writing was not tried)"
 
     def close(self) -> None:

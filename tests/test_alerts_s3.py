@@ -100,8 +100,9 @@ def test_an_object_that_is_too_large_is_halved() -> None:
 
 
 def test_a_look_at_the_bucket_writes_nothing() -> None:
-    bucket = Bucket(None, refused(404, "404"))
-    assert sink(bucket).probe().startswith("the bucket is there")
+    bucket = Bucket(None, refused(403, "403"), refused(404, "404"))
+    assert "the bucket is there (writing was not tried)" == sink(bucket).probe()
+    assert "may not look" in sink(bucket).probe()
     with pytest.raises(RetryLater):
         sink(bucket).probe()
     assert {} == bucket.objects
