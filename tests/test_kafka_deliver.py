@@ -96,6 +96,66 @@ def test_a_record_that_is_no_finding_is_refused_and_the_next_one_read() -> None:
     assert {"tripmeter.findings[2]@id": 10} == found.positions
 
 
+class OneBatch:
+    """A consumer that gives the same records until somebody moves on; then it ends the test."""
+
+    def __init__(self, part: Part, values: Sequence[bytes]) -> None:
+        self.part, self.values, self.at = part, values, 0
+
+    def subscribe(self, topics: Any, listener: Any) -> None:
+        listener.on_partitions_assigned([self.part])
+
+    def poll(self, timeout_ms: int) -> dict[Part, list[Any]]:
+        records = [SimpleNamespace(value=v, offset=n) for n, v in enumerate(self.values)][self.at :]
+        self.at = len(self.values)
+        return {self.part: records} if records else {}
+
+    def assignment(self) -> set[Part]:
+        return {self.part}
+
+    def seek(self, part: Part, offset: int) -> None:
+        self.at = offset
+
+    def committed(self, part: Part) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_records_that_were_read_when_something_broke_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    part = Part(Names().findings, 0)
+    broken = iter([clients.BrokerAway("away"), None])
+    stored: list[str] = []
+
+    def ids(*_: object) -> dict[str, str]:
+        if (error := next(broken)) is not None:
+            raise error
+        return {part.topic: "id"}
+
+    def record(findings: Any, rollups: Any, beats: Any, positions: Any) -> None:
+        stored.extend(finding.id for finding in findings)
+        reader.stop()
+
+    consumer = OneBatch(part, [finding.to_json() for finding in _findings(3)])
+    monkeypatch.setattr(clients, "consumer", lambda *_, **__: consumer)
+    monkeypatch.setattr("streams.kafka.deliver.topic_ids", ids)
+    monkeypatch.setattr("streams.kafka.deliver.RETRY_S", 0.0)
+    reader = Reader(
+        KafkaSettings(),
+        Path(),
+        record=record,
+        position=lambda source: None,
+        nothing_waits=lambda: False,
+        refuse=lambda refused: None,
+    )
+    reader.run()
+
+    assert [finding.id for finding in _findings(3)] == stored
+
+
 @pytest.fixture
 def topics(kafka: KafkaSettings) -> KafkaSettings:
     provision(kafka)

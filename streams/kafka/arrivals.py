@@ -1,4 +1,4 @@
-"""What came over the topics that `deliver` reads, by what it is, and where each partition stands."""
+"""What came over the topics that `deliver` reads, by what it is, and where partitions stand."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
