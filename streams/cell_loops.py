@@ -111,7 +111,7 @@ def reached(tails: Any, at: int, place: int, share: float) -> float:
 
 
 @inlined
-def rare_count(before: int, months: float, share: float, width: float) -> int:
+def rare_count(before: int, months: float, share: float, width: float) -> Any:
     """The count in one window that a steady rate passes at most `share` times a month.
 
     Poisson tail bounded by Chernoff: P(N >= n) <= exp(-(n ln(n/m) - n + m)) for n > m.

@@ -116,7 +116,7 @@ class Keys:
         table = self._numbers
         return np.sort(table["number"][table.names != 0]).astype(np.int64)
 
-    def names(self, numbers: Ints) -> list[str]:
+    def names(self, numbers: npt.NDArray[Any]) -> list[str]:
         """The names of numbers, in their order."""
         kept = self._names
         return [
