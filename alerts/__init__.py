@@ -1,8 +1,10 @@
 """How people are told: sinks, and the outbox that loses nothing.
 
 - `base`: what the author of a sink has to know
-- `outbox`, `courier`, `retry`, `deliverer`: rows, one destination, its pauses, all destinations
-- `tables`, `database`: where the rows are
+- `incident` (`_steps`, `_inhibition`, `_desk`), `silences`: what people handle, and decide
+- `outbox`, `outbox_queue`, `outbox_lease`, `courier`, `retry`, `deliverer`: rows, who may send, one
+  destination, its pauses, all destinations
+- `store` (`_work`, `_query`, `_trim`, `_engine`), `tables`: where all of it is kept
 - `destinations`, `routes`, `destination_settings`, `destination_base`, `secret`: who is told what
 - `ocsf` (and `ocsf_fit`), `ecs`, `cef`: findings for machines; `evidence`, `text` help them
 - `file`, `splunk_hec`, `elastic`, `syslog` (and `syslog_stream`), `sentinel`, `secops`,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.base import Delivery, Rejected, RetryLater
+from alerts.base import Delivery, Partly, Rejected, RetryLater
 from alerts.outbox import Outbox
 from tests.alerts_fakes import sql
 from tests.alerts_post import Post, failing, refusing
@@ -208,3 +208,30 @@ def test_an_outbox_that_cannot_be_read_is_looked_at_again(post: Post) -> None:
     broken = post.step()
     sql(post.engine, "ALTER TABLE away RENAME TO outbox_bodies")
     assert (1.0, None) == (broken, post.step())
+
+
+def test_a_destination_that_answers_for_each_record_gets_the_rest_again(post: Post) -> None:
+    post.queue(*"abcd")
+    later = RetryLater("busy", 5.0)
+    post.sink.behave = failing(Partly(frozenset({"a#1", "c#1"}), {"b#1": "odd"}, later))
+    assert 5.0 <= (post.step() or 0.0)
+    assert {"a#1": "delivered", "b#1": "dead", "c#1": "delivered", "d#1": "waiting"} == (
+        post.states()
+    )
+    post.sink.behave = lambda deliveries: None
+    post.clock.now += 10
+    post.step()
+    assert [["a#1", "b#1", "c#1", "d#1"], ["d#1"]] == post.sink.tries
+    assert ["odd"] == [letter.reason for letter in post.outbox.dead_letters()]
+
+
+def test_after_three_failures_one_record_is_risked_until_it_is_taken(post: Post) -> None:
+    post.queue(*"abc")
+    post.sink.behave = failing(RetryLater("HTTP 503"))
+    for _ in range(4):
+        post.clock.now += post.step() or 0.0
+    post.sink.behave = lambda deliveries: None
+    post.step()
+    post.step()
+    assert [3, 3, 3, 1, 1, 2] == [len(keys) for keys in post.sink.tries]
+    assert ["a#1", "b#1", "c#1"] == post.sink.taken

@@ -106,6 +106,13 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
     ]
 
 
+def test_every_test_the_reliability_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/reliability.md").read_text()))
+    written = "".join(file.read_text() for file in (ROOT / "tests").glob("test_*.py"))
+
+    assert set() == named - set(re.findall(r"^(?:async )?def (test_\w+)", written, re.M))
+
+
 def _code(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.S)
 

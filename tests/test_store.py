@@ -332,3 +332,15 @@ def test_the_policy_is_the_operators(tmp_path: Path) -> None:
     desk.found(finding())
     desk.store.tick(NOON + HOUR)
     assert "quiet for 1 hours" == desk.only().history[-1].reason
+
+
+def test_findings_that_go_before_a_full_destination_was_told_are_announced(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path / "a.db", limit=1, kept=Kept(findings=2))
+    desk.found(finding("a"))
+    desk.found(*(finding(id) for id in "bcde"))
+    desk.store.troubles()
+    with writing(desk.store.engine) as connection:
+        desk.store.trim_in(connection)
+    assert [(None, 2)] == [(each.destination, each.lost) for each in desk.store.troubles()]
