@@ -8,12 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from streams.cli import main
-from streams.configuration import BadConfig
+from streams.configuration import BadConfig, load
 from streams.kafka import clients
 from streams.kafka.grants import ROLES, grants
+from streams.kafka.lag import measure
 from streams.kafka.settings import KafkaSettings, MissingSecret
 from streams.kafka.topics import Names
-from tests.kafka_broker import Broker
+from tests.kafka_broker import Broker, until
 from tests.kafka_process import IngestProcess, Process, config
 from tests.kafka_tls import certificates
 from tests.traffic import small_day
@@ -123,7 +124,7 @@ def strict(tmp_path: Path) -> Iterator[Broker]:
         "super.users": "User:admin;User:ANONYMOUS",
     }
     broker = Broker(tmp_path / "broker", properties)
-    users = ("admin", "gateway", "courier", "stranger")
+    users = ("admin", "gateway", "judge", "courier", "stranger")
     broker.format(
         *(
             word
@@ -147,7 +148,8 @@ def test_with_the_rights_of_their_role_processes_work_and_a_stranger_is_told_no(
         )  # fmt: skip
         return config(tmp_path / f"{user}.toml", kafka)
 
-    grant = ["--grant", "ingest=gateway", "--grant", "deliver=courier"]
+    roles = ("ingest=gateway", "worker=judge", "deliver=courier")
+    grant = [word for role in roles for word in ("--grant", role)]
     data = ["--data", str(tmp_path / "data")]
     assert 0 == main(["topics", "--create", *grant, *data, "--config", str(settings("admin"))])
 
@@ -155,15 +157,21 @@ def test_with_the_rights_of_their_role_processes_work_and_a_stranger_is_told_no(
         ingest.begun()
         answer = ingest.post(b"\n".join([*small_day()[:100], b'{"no": "event"}']))
         assert (200, 100) == (answer.status_code, answer.json()["accepted"])
-    command = ["deliver", "--data", str(tmp_path / "out"), "--config", str(settings("courier"))]
+    command = ["worker", "--data", str(tmp_path / "w"), "--config", str(settings("judge"))]
+    file = settings("courier")
+    with Process(command, r"probes on (\S+)") as worker:
+        worker.begun()
+        until(lambda: 0 == measure(load(file).kafka, tmp_path).total, 60)
+        assert 0 == worker.stop()
+    command = ["deliver", "--data", str(tmp_path / "out"), "--config", str(file)]
     with Process(command, "reading") as deliver:
         deliver.begun()
         assert 0 == deliver.stop()
     assert "Kafka:" not in deliver.log
 
     capsys.readouterr()
-    assert 0 == main(["lag", "--config", str(settings("courier")), "--json"])
-    assert '"total": ' in capsys.readouterr().out
+    assert 0 == main(["lag", "--config", str(file), "--json"])
+    assert '"total": 0' in capsys.readouterr().out
     assert 78 == main(["lag", "--config", str(settings("stranger"))])
     assert 69 == main(["lag", "--config", str(settings("courier", "MARKER"))])
     assert "MARKER" not in capsys.readouterr().err
