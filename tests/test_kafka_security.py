@@ -86,6 +86,23 @@ def test_every_library_is_told_the_same(tmp_path: Path) -> None:
     assert set(told) <= set(AIOKafkaProducer.__init__.__code__.co_varnames)
 
 
+def test_check_names_every_secret_of_kafka_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t.toml"
+    secrets = 'password_file = "none"\npepper_file = "none"\ninvalid_key_file = "none"'
+    file.write_text(f'[kafka]\nsecurity = "sasl"\nusername = "u"\n{secrets}\n')
+
+    assert 78 == main(["check", str(file)])
+    told = capsys.readouterr().err
+    assert [f"{file}:{number}" for number in (4, 5, 6)] == [
+        line.partition(": ")[0] for line in told.splitlines()
+    ]
+    file.write_text('[kafka]\nbootstrap = "a:1"\n')
+    assert 0 == main(["check", str(file)])
+    assert "a:1 (plaintext)" in capsys.readouterr().out
+
+
 def test_a_missing_authority_names_the_setting(tmp_path: Path) -> None:
     kafka = KafkaSettings(security="tls", ca_file="none.pem")
 

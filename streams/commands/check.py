@@ -27,13 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from alerts.destinations import Destinations
     from streams.configuration import DEFAULT_FILE, load
+    from streams.kafka.checked import kafka_problems
     from streams.wiring import EXTRAS, core_settings, missing_secrets, token_problems
 
-    settings = load(arguments.file, (*EXTRAS, token_problems, missing_secrets))
+    settings = load(arguments.file, (*EXTRAS, token_problems, missing_secrets, kafka_problems))
     core = core_settings(settings)
     default = DEFAULT_FILE if DEFAULT_FILE.is_file() else "built-in defaults"
     print(f"{arguments.file or default}: fine")
     print(f"  listens on    {settings.server.listen}")
+    if settings.kafka.model_fields_set:
+        print(f"  kafka         {settings.kafka.bootstrap} ({settings.kafka.security})")
     print(f"  alert budget  {core.alert_budget} false alerts per key-month")
     changed = ", ".join(f"{name} {mode}" for name, mode in sorted(settings.detectors.items()))
     print(f"  detectors     {changed or 'all active'}")
