@@ -110,6 +110,10 @@ class KeyBeacon(Detector):
         """Where a key was used: address, since when, and since when for more than a tiny call."""
         places = self._memory.get(key) or []
         place = next((place for place in places if place[0] == address), None)
+        since = None if place is None else place[1] if tiny else place[2]
+        if since is not None and since <= time_ms:
+            self._memory.keep(key, places)
+            return list(places)  # the usual case
         if place is None:
             place = [address, time_ms, None]
             places = [*places[: MAX_ADDRESSES - 1], place]

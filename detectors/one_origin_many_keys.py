@@ -1,6 +1,7 @@
 """One address that uses the keys of many tenants."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
 from detectors.memory import Memory
@@ -75,41 +76,41 @@ class OneOriginManyKeys(Detector):
         if key is None or tenant is None or address is None:
             return ()
         today = time_ms // DAY_MS
-        first = self._note_home(key, address, today)
+        homes = self._note_home(key, address, today)
+        old = sorted(home[0] for home in homes if home[1] <= today - HOME_DAYS)
+        if not old or address in old:
+            return ()  # at home here, or nowhere else
         guests = [one for one in self._memory.get("at " + address) or () if one[0] >= today - 1]
-        if first >= today - 1 and key not in [one[1] for one in guests]:
-            guests.append([today, key, tenant, event.event_id, time_ms])
+        if key not in [one[1] for one in guests]:
+            guests.append([today, key, tenant, event.event_id, time_ms, old])
         self._memory.put("at " + address, guests[:MAX_GUESTS])
-        away = [(one, self._homes_before(one[1], address, today)) for one in guests]
-        away = [(one, homes) for one, homes in away if homes]
-        tenants = {one[2] for one, _ in away}
-        if len(tenants) < STRANGERS or frozenset.intersection(*(homes for _, homes in away)):
+        tenants = {one[2] for one in guests}
+        common = frozenset.intersection(*(frozenset(one[5]) for one in guests))
+        if len(tenants) < STRANGERS or common:
             return ()
-        latest = sorted(([one[4], one[3]] for one, _ in away), reverse=True)
+        latest = sorted(([one[4], one[3]] for one in guests), reverse=True)
         return (
             Verdict(
                 f"keys of {len(tenants)} tenants that live elsewhere are used from one new address",
-                {"keys": len(away), "tenants": len(tenants)},
+                {"keys": len(guests), "tenants": len(tenants)},
                 decisive=(latest[0][1], latest[0][0]),
                 others=tuple((id, time) for time, id in latest[1:]),
             ),
         )
 
-    def _note_home(self, key: str, address: str, today: int) -> int:
-        """The day on which this key was first answered at this address."""
-        homes = self._memory.get("of " + key) or []
+    def _note_home(self, key: str, address: str, today: int) -> list[list[Any]]:
+        """Where a key is answered: address, first and newest day."""
+        name = "of " + key
+        homes: list[list[Any]] = self._memory.get(name) or []
+        for home in homes:
+            if home[0] == address and home[1] <= today <= home[2]:
+                self._memory.keep(name, homes)
+                return homes  # the usual case
         homes = [home for home in homes if home[2] >= today - HORIZON_DAYS]
         here = next((home for home in homes if home[0] == address), None)
         if here is None:
             here = [address, today, today]
             homes = [*homes[: MAX_HOMES - 1], here]  # a thief cannot crowd out the old ones
         here[1], here[2] = min(here[1], today), max(here[2], today)
-        self._memory.put("of " + key, homes)
-        return int(here[1])
-
-    def _homes_before(self, key: str, address: str, today: int) -> frozenset[str]:
-        """Where else a key was at home before this day."""
-        homes = self._memory.get("of " + key) or ()
-        return frozenset(
-            home[0] for home in homes if home[0] != address and home[1] <= today - HOME_DAYS
-        )
+        self._memory.put(name, homes)
+        return homes

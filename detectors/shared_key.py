@@ -72,7 +72,13 @@ class SharedKey(Detector):
         if not self.allowed.isdisjoint((tenant, event.user_id, key)):
             return ()
         today = time_ms // DAY_MS
-        uses = [use for use in self._memory.get(key) or () if use[0] // DAY_MS >= today - 1]
+        known = self._memory.get(key)
+        if known and len(known) == 1 and known[0][2] == tenant:
+            first = known[0][0]
+            if first <= time_ms and first // DAY_MS == today:
+                self._memory.keep(key, known)
+                return ()  # the usual case
+        uses = [use for use in known or () if use[0] // DAY_MS >= today - 1]
         mine = [time_ms, event.event_id, tenant]
         others = [use for use in uses if use[0] // DAY_MS == today and use[2] != tenant]
         same = [use for use in uses if use[0] // DAY_MS == today and use[2] == tenant]

@@ -13,7 +13,7 @@ MINUTE_MS = 60_000
 WEEK = 168  # hours
 EXPECTED = 30.0  # sampled calls that would have come in the meantime
 LONGER = 3  # times the longest silence so far, in calls that would have come
-TICK_MS = 600_000  # of event time between two looks at who is silent
+TICK_MS = 600_000  # of event time between two looks at who is silent; less is no silence
 MAX_FLOWS = 2_000  # watched; further ones are left out
 HORIZON_MS = 14 * 24 * HOUR_MS
 
@@ -77,23 +77,22 @@ class UsageGap(Detector):
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         if event.tenant_id is not None:
             yield from self._note(f"{event.ingest_source}/{event.tenant_id}", event, time_ms)
-        watch = self._memory.get("") or {"flows": [], "next": time_ms}
+        watch = self._memory.get("") or {"due": {}, "next": time_ms}
         if time_ms >= watch["next"]:
             watch["next"] = time_ms + TICK_MS
-            for name in list(watch["flows"]):
-                yield from self._look(name, watch, time_ms)
-        self._memory.put("", watch)
+            self._memory.put("", watch)
+            for name in [name for name, due in watch["due"].items() if due <= time_ms]:
+                yield from self._look(name, watch["due"], time_ms)
 
     def _note(self, name: str, event: Record, time_ms: int) -> Iterable[Verdict]:
         """Counts a call in its minute, and judges what lay before it once that has settled."""
         flow: Flow | None = self._memory.get(name)
         if flow is None:
-            watch = self._memory.get("") or {"flows": [], "next": time_ms}
-            if name not in watch["flows"]:
-                if len(watch["flows"]) >= MAX_FLOWS:
-                    return
-                watch["flows"].append(name)
-                self._memory.put("", watch)
+            watch = self._memory.get("") or {"due": {}, "next": time_ms}
+            if len(watch["due"]) >= MAX_FLOWS and name not in watch["due"]:
+                return
+            watch["due"][name] = time_ms + WEEK * HOUR_MS
+            self._memory.put("", watch)
             flow = {"open": {}, "last": None, "told": None, "worst": 0.0}
             flow |= {"usual": [0.0] * WEEK, "hours": 0}
         minute = str(time_ms // MINUTE_MS)
@@ -104,16 +103,24 @@ class UsageGap(Detector):
         if len(flow["open"]) > 1:
             yield from _settle(name, flow, time_ms)
 
-    def _look(self, name: str, watch: dict[str, Any], now_ms: int) -> Iterable[Verdict]:
-        """Whether a flow has been silent for too long at this time; forgets it in the end."""
+    def _look(self, name: str, due: dict[str, int], now_ms: int) -> Iterable[Verdict]:
+        """Whether a flow has been silent for too long at this time; forgets it in the end.
+
+        It is looked at again when it can have been: calls are never expected faster than in the
+        busiest hour of a week.
+        """
         flow: Flow | None = self._memory.get(name)
         if flow is None or (flow["last"] and flow["last"][0] < now_ms - HORIZON_MS):
-            watch["flows"].remove(name)
+            del due[name]
             return
         yield from _settle(name, flow, now_ms)
         self._memory.keep(name, flow)
         if flow["last"] is not None and not flow["open"]:
-            yield from _judged(name, flow, now_ms - SETTLED_MS)
+            yield from _judged(
+                name, flow, _expected(flow, now_ms - SETTLED_MS), now_ms - SETTLED_MS
+            )
+        missing = EXPECTED if flow["open"] else EXPECTED - _expected(flow, now_ms - SETTLED_MS)
+        due[name] = now_ms + max(0, int(HOUR_MS * missing / max(1.0, *flow["usual"])))
 
 
 def _settle(name: str, flow: Flow, now_ms: int) -> Iterable[Verdict]:
@@ -121,17 +128,17 @@ def _settle(name: str, flow: Flow, now_ms: int) -> Iterable[Verdict]:
     over = (now_ms - SETTLED_MS) // MINUTE_MS
     for minute in sorted(int(one) for one in flow["open"] if int(one) < over):
         calls, last = flow["open"].pop(str(minute))
-        if flow["last"] is not None:
-            yield from _judged(name, flow, minute * MINUTE_MS)
+        if flow["last"] is not None and minute * MINUTE_MS - flow["last"][0] > TICK_MS:
+            missing = _expected(flow, minute * MINUTE_MS)
+            yield from _judged(name, flow, missing, minute * MINUTE_MS)
             if flow["told"] != flow["last"][0]:  # a silence we told of does not become usual
-                flow["worst"] = max(flow["worst"], _expected(flow, minute * MINUTE_MS))
+                flow["worst"] = max(flow["worst"], missing)
         _learn(flow, minute * MINUTE_MS // HOUR_MS, calls)
         flow["last"] = last
 
 
-def _judged(name: str, flow: Flow, until_ms: int) -> Iterable[Verdict]:
+def _judged(name: str, flow: Flow, missing: float, until_ms: int) -> Iterable[Verdict]:
     """The verdict about a silence that has lasted until now; more of it says nothing new."""
-    missing = _expected(flow, until_ms)
     since, id = flow["last"]
     if flow["hours"] < WEEK or missing < max(EXPECTED, LONGER * flow["worst"]):
         return
