@@ -139,8 +139,7 @@ class Deliverer:
         for sink in self._sinks:
             if sink.name not in busy:
                 _close(sink)
-        if not busy:
-            self._safely(self._leases.give_back)
+        self._safely(lambda: self._leases.give_back(busy))
         return busy
 
     def status(self) -> dict[str, Status]:

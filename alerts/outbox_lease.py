@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import (
@@ -79,10 +79,10 @@ class Leases:
         for destination in tuple(self._until):
             self._take(destination)
 
-    def give_back(self) -> None:
-        """Lets others take them at once."""
+    def give_back(self, but: Sequence[str] = ()) -> None:
+        """Lets others take them at once, but for those that are still in use."""
         with updating(self._engine) as connection:
-            mine = _C.lease_owner == self._owner
+            mine = (_C.lease_owner == self._owner) & _C.destination.not_in(list(but))
             connection.execute(update(DESTINATIONS).where(mine).values(lease_owner=None))
         with self._guard:
             self._until.clear()

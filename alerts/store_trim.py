@@ -7,6 +7,9 @@ from sqlalchemy import Connection, Table, delete, func, select
 from alerts.tables import DESTINATIONS, FINDINGS, HISTORY, INCIDENTS, SILENCES
 
 STEP = 10_000  # rows that go in one transaction at most
+MAX_HISTORY = 3_000_000  # changes of incidents by findings that are kept
+
+H = HISTORY.c
 
 log = logging.getLogger("tripmeter.alerts")
 
@@ -26,6 +29,10 @@ def trim(connection: Connection, *, findings: int, incidents: int, silences: int
             connection.execute(delete(HISTORY).where(HISTORY.c.incident.in_(part)))
             connection.execute(delete(INCIDENTS).where(c.id.in_(part)))
         log.warning("%d old incidents were dropped to keep %d", len(ids), incidents)
+    first, last = connection.execute(select(func.min(H.number), func.max(H.number))).one()
+    if first is not None and last - first > MAX_HISTORY:  # what people did stays
+        gone = (H.number <= last - MAX_HISTORY) & (H.change == "updated")
+        connection.execute(delete(HISTORY).where(gone))
     if (extra := _extra(connection, SILENCES, silences)) > 0:
         s = SILENCES.c
         over = select(s.id).where(s.ended.is_not(None)).order_by(s.ended).limit(extra)

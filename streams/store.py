@@ -35,10 +35,11 @@ from sqlalchemy import (
 from alerts.base import Router
 from alerts.incident import Policy
 from alerts.store import AlertStore, Kept
-from alerts.store_engine import open_store, reading, replace, writing
+from alerts.store_engine import BadStore, open_store, reading, replace, writing
 from alerts.store_query import Query
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
+from streams.configuration import BadConfig
 
 STORE_FILE = "tripmeter.db"
 MAX_SNAPSHOTS = 3  # the newest; an older one serves when the newest does not load
@@ -97,6 +98,9 @@ class Store:
         folder: holds `tripmeter.db`.
         url: of a PostgreSQL database to use instead.
         router, policy: who is told of what, and how long incidents last.
+    Raises:
+        BadConfig: the database was made by another version.
+        sqlite3.Error, StoreDown: it cannot be opened now.
     """
 
     def __init__(
@@ -109,7 +113,10 @@ class Store:
         keep: Keep | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.engine = open_store(url or folder / STORE_FILE)
+        try:
+            self.engine = open_store(url or folder / STORE_FILE)
+        except BadStore as error:
+            raise BadConfig([str(error)]) from None
         with writing(self.engine) as connection:
             METADATA.create_all(connection)
         self._keep = keep or Keep()
