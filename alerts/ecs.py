@@ -36,7 +36,7 @@ def to_ecs(delivery: Delivery) -> dict[str, Any]:
         "event": {
             "kind": "alert" if finding.mode == "active" else "event",
             "category": ["intrusion_detection"],
-            "type": ["indicator"],
+            "type": ["info"],
             "id": delivery.key,
             "action": delivery.activity,
             "provider": "tripmeter",
@@ -57,6 +57,7 @@ def to_ecs(delivery: Delivery) -> dict[str, Any]:
         "threat": _threat(finding),
         "organization": {"id": finding.tenant},
         "source": {"ip": addresses},
+        "related": {"ip": addresses},
         "user_agent": {"original": values(finding, "user_agent")},
         "gen_ai": {"request": {"model": values(finding, "request_model")}},
         "tripmeter": {
