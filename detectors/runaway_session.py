@@ -1,6 +1,8 @@
 """An agent that never stops: its context only grows, and so does each bill."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from detectors.base import Detector, Verdict, atlas, owasp
@@ -127,12 +129,16 @@ class RunawaySession(Detector):
 
 def _count(steps: list[Step], time_ms: int) -> list[Step]:
     """Counts how long a run ends at each step from `time_ms` on; returns those steps."""
-    changed = []
-    for at, step in enumerate(steps):
-        if step[0] >= time_ms:
-            step[3] = 1 + max((one[3] for one in steps[:at] if _follows(one, step)), default=0)
-            changed.append(step)
-    return changed
+    first = bisect_left(steps, time_ms, key=itemgetter(0))
+    for at in range(first, len(steps)):
+        step, longest = steps[at], 0
+        for one in reversed(steps[:at]):
+            if step[0] - one[0] > MAX_GAP_MS:
+                break
+            if one[3] > longest and _follows(one, step):
+                longest = one[3]
+        step[3] = 1 + longest
+    return steps[first:]
 
 
 def _follows(one: Step, step: Step) -> bool:
