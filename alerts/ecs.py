@@ -79,13 +79,19 @@ def _threat(finding: Finding) -> dict[str, Any]:
     attacks = [each for each in finding.techniques if each.framework == "MITRE ATT&CK"]
     if not attacks:
         return {}
-    parents = list(dict.fromkeys(each.id.partition(".")[0] for each in attacks))
+    parents: dict[str, str] = {}
+    for each in attacks:
+        parent, dot, _ = each.id.partition(".")
+        name, colon, _ = each.name.partition(": ")
+        if colon or not dot:  # else the name is the sub-technique's
+            parents[parent] = name
+        parents.setdefault(parent, "")
     sub = [each for each in attacks if "." in each.id]
     return {
         "framework": "MITRE ATT&CK",
         "technique": {
-            "id": parents,
-            "name": [each.name.partition(": ")[0] for each in attacks],
+            "id": list(parents),
+            "name": [name for name in parents.values() if name],
             "subtechnique": {
                 "id": [each.id for each in sub],
                 "name": [each.name.partition(": ")[2] or each.name for each in sub],

@@ -12,7 +12,7 @@ from alerts.base import Partly, Rejected, RetryLater
 from alerts.ecs import to_ecs
 from alerts.elastic import ElasticSink
 from alerts.posting import Poster
-from schemas.finding import LANES, Finding
+from schemas.finding import LANES, Finding, Technique
 from tests.alerts_fakes import (
     Answer,
     Receiver,
@@ -102,6 +102,19 @@ def test_no_attacker_makes_a_field(each: Finding) -> None:
     assert set() == names(to_ecs(deliveries(each)[0])) - names(to_ecs(deliveries(rich())[0])) - {
         ".threat"
     }
+
+
+def test_two_sub_techniques_of_one_technique_name_it_once() -> None:
+    def technique(id: str, name: str) -> Technique:
+        return Technique(framework="MITRE ATT&CK", version="18", id=id, name=name)
+
+    both = (
+        technique("T1496.004", "Resource Hijacking: Cloud Service Hijacking"),
+        technique("T1496.001", "Resource Hijacking: Compute Hijacking"),
+    )
+    threat = to_ecs(deliveries(finding(techniques=both))[0])["threat"]["technique"]
+    assert (["T1496"], ["Resource Hijacking"]) == (threat["id"], threat["name"])
+    assert ["T1496.004", "T1496.001"] == threat["subtechnique"]["id"]
 
 
 def test_what_is_no_address_is_not_sent_as_one() -> None:
