@@ -1,5 +1,7 @@
-"""Converts rejected originals again and journals what passes now."""
+"""Converts rejected originals again; what passes now goes to the journal, or to Kafka."""
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from streams.settings import DAY_S, Settings
 from streams.tokens import Tokens
 from streams.wiring import context
 
+Append = Callable[[str, Sequence[bytes]], object]
+
 
 @dataclass
 class Told:
@@ -24,37 +28,54 @@ class Told:
     left: int = 0
 
 
-def retry(data: Path, settings: Settings, id: str | None, source: str | None, limit: int) -> Told:
+def retry(
+    data: Path,
+    settings: Settings,
+    id: str | None,
+    source: str | None,
+    limit: int,
+    append: Append | None = None,
+    pepper: Pepper | None = None,
+) -> Told:
     """Tries one entry, or the newest of a source, or of all.
 
     What a sender may write is decided by its token as it is configured now, so that adding a
     tenant to a token and retrying accepts what was refused. An entry goes when every record in it
     passes.
+
+    Args:
+        append: stores the lines of a source (default: in the journal of the data directory).
+        pepper: of the installation (default: that of the data directory).
     """
     quarantine = Quarantine(data)
     known = tokens.load(data, settings)
-    pepper = Pepper.load(data / "pepper")
+    pepper = pepper or Pepper.load(data / "pepper")
     one = quarantine.get(id) if id else None
     entries = ([one] if one else []) if id else quarantine.entries(limit, source)
-    kept = settings.journal
-    journal = Journal(
-        data / "journal.db", Limits(kept.max_bytes, kept.keep_bytes, kept.keep_days * DAY_S)
-    )
     told = Told()
-    try:
+    with ExitStack() as closing:
+        closing.callback(quarantine.close)
+        if append is None:
+            journal = _journal(data, settings)
+            closing.callback(journal.close)
+            append = journal.append
         for entry in entries:
             told.tried += 1
             lines = _lines(quarantine, entry, settings, known, pepper)
             if not lines:
                 told.left += 1
                 continue
-            journal.append(entry.source, lines)
+            append(entry.source, lines)
             quarantine.remove(entry.id)
             told.events += len(lines)
-    finally:
-        journal.close()
-        quarantine.close()
     return told
+
+
+def _journal(data: Path, settings: Settings) -> Journal:
+    kept = settings.journal
+    return Journal(
+        data / "journal.db", Limits(kept.max_bytes, kept.keep_bytes, kept.keep_days * DAY_S)
+    )
 
 
 def _lines(

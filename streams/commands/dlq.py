@@ -4,37 +4,37 @@ import argparse
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from streams.commands.shared import (
-    add_config,
-    add_data,
-    add_json,
-    fail,
-    print_json,
-    print_table,
-)
+from streams.commands.shared import add_data, add_json, fail, print_json, print_table
+from streams.commands.shared_kafka import add_kafka, answered, configured
+
+if TYPE_CHECKING:
+    from streams.retry import Told
 
 DEFAULT_LIMIT = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`list`, `show ID`, `retry`."""
+    """`list`, `show ID`, `retry`, `pull`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, help in (
         ("list", "the newest rejected originals"),
         ("show", "the structure of one: names and types, never values"),
         ("retry", "convert them again; what passes now is judged"),
+        ("pull", "Kafka: bring rejected originals from their topic here"),
     ):
         action = actions.add_parser(name, help=help, description=help)
         add_data(action)
         add_json(action)
         if name == "show":
             action.add_argument("id", metavar="ID")
-        else:
+        elif name != "pull":
             action.add_argument("--source", metavar="NAME", help="only of this sender or file")
             action.add_argument("--limit", type=int, default=DEFAULT_LIMIT, metavar="N")
+        if name in ("retry", "pull"):
+            add_kafka(action)
         if name == "retry":
-            add_config(action)
             action.add_argument("id", metavar="ID", nargs="?", help="default: all of them")
 
 
@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the action."""
     from streams.quarantine import DATABASE_FILE
 
+    if arguments.action == "pull":
+        return answered(lambda: _pull(arguments))
     if not (Path(arguments.data) / DATABASE_FILE).exists():
         return fail(f"no quarantine in {arguments.data}; see --data")
     return {"list": _list, "show": _show, "retry": _retry}[arguments.action](arguments)
@@ -88,20 +90,65 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
+    if arguments.bootstrap:
+        return answered(lambda: _retry_on_kafka(arguments))
     from streams.configuration import load
     from streams.retry import retry
     from streams.wiring import EXTRAS
 
     settings = load(arguments.config, EXTRAS)
     told = retry(arguments.data, settings, arguments.id, arguments.source, arguments.limit)
+    where = "in the journal; a running serve judges them now, another when it starts"
+    return _tell(arguments, told, where)
+
+
+def _retry_on_kafka(arguments: argparse.Namespace) -> int:
+    from streams.kafka.ingest import shared_pepper
+    from streams.kafka.pull import sender
+    from streams.retry import retry
+
+    settings = configured(arguments)
+    pepper = shared_pepper(settings, arguments.data)
+    append, producer = sender(settings.kafka, settings.base)
+    try:
+        told = retry(
+            arguments.data,
+            settings,
+            arguments.id,
+            arguments.source,
+            arguments.limit,
+            append,
+            pepper,
+        )
+    finally:
+        producer.close()
+    return _tell(arguments, told, "on the events topic; workers judge them")
+
+
+def _tell(arguments: argparse.Namespace, told: "Told", where: str) -> int:
     if arguments.json:
         print(json.dumps(told.__dict__))
     else:
         print(f"{told.tried} tried, {told.events} events accepted, {told.left} entries left")
         if told.events:
-            print(
-                "they are in the journal; a running serve judges them now, another when it starts"
-            )
+            print(f"they are {where}")
+    return 0
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    from streams.kafka.pull import pull
+
+    settings = configured(arguments)
+    Path(arguments.data).mkdir(mode=0o700, parents=True, exist_ok=True)
+    told = pull(settings.kafka, settings.base, arguments.data)
+    if arguments.json:
+        print(json.dumps(told.__dict__))
+        return 0
+    print(f"{told.kept} rejected originals kept in {arguments.data}")
+    if told.locked:
+        print(f"{told.locked} were sealed with another key; see kafka.invalid_key_file")
+    if told.unknown:
+        print(f"{told.unknown} records of the topic are none of ours")
     return 0
 
 
