@@ -36,6 +36,7 @@ class Installation:
     def __init__(self, sources: list[list[bytes]], rng: Random, held_bytes: int = 1 << 20) -> None:
         self.sources, self.rng, self.held_bytes = sources, rng, held_bytes
         self.findings: list[Finding] = []
+        self.aside: list[bytes] = []
         self.routers = [self._router(number) for number in range(len(sources))]
         self.places = [(spec.name, number) for spec in SPECS for number in range(SHARDS)]
         self.topics: dict[Place, list[bytes]] = {place: [] for place in self.places}
@@ -73,14 +74,27 @@ class Installation:
         begin = shard.next if again is None else again
         end = min(len(topic), max(begin + count, shard.next))
         for offset in range(begin, end):
-            shard.feed(offset, topic[offset], 0)
-        for judged in shard.judge():
+            if (decided := shard.feed(offset, topic[offset], 0)) is not None:
+                shard.decide(decided)
+        try:
+            found = list(shard.judge())
+        except OverflowError:
+            self.begin_again(place)
+            return True
+        for judged in found:
+            self.aside += [line for _, line in judged.aside]
             self.findings += judged.findings
             for lane, number, value, _ in judged.forwarded:
                 self.topics[lane, number].append(value)
         for lane, number, value in shard.behind():
             self.topics[lane, number].append(value)
         return begin < end
+
+    def begin_again(self, place: Place) -> None:
+        """As a worker does when judging fails."""
+        suspicion = self.shards[place].suspicion.next(self.shards[place].merge.released)
+        self.kill_shard(place)
+        self.shards[place].suspicion = suspicion
 
     def save(self) -> None:
         """Everybody makes a snapshot."""

@@ -1,13 +1,17 @@
 """A stream split by keys over many shards gives the findings of one pipeline over everything."""
 
+from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pytest
 
+from detectors.shared_session import SharedSession
 from schemas.decode import decode_line
+from schemas.records import Control
 from schemas.testing import event
 from streams.kafka.lanes import FIRST, KEYED, SPECS, lane_of
-from streams.kafka.routed import unpack
+from streams.kafka.routed import control, unpack
 from streams.kafka.router import Raw, Router
 from tests.lanes_in_memory import SHARDS, Installation, essence, nothing, replayed, unordered
 from tests.traffic import small_day
@@ -146,6 +150,49 @@ def test_what_is_no_event_is_refused_with_its_place_and_stops_nothing() -> None:
     assert 2 == outcome.events
     assert ["3:10", "3:7:2", "3:8:1"] == sorted(one.place for one in outcome.refused)
     assert 11 == router.next
+
+
+def test_an_event_that_makes_a_detector_fail_is_set_aside_and_nothing_else_is(
+    lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = next(line for line in lines[700:] if decode_line(line)[0].conversation_id)
+    id, inspect = decode_line(bad)[0].event_id, SharedSession.inspect
+
+    def fails(self: SharedSession, seen: Any, time_ms: int) -> Any:
+        if seen.event_id == id:
+            raise OverflowError
+        return inspect(self, seen, time_ms)
+
+    least = {(one.id, one.revision) for one in replayed([o for o in lines if o != bad])}
+    most = {(one.id, one.revision) for one in replayed(lines)}
+    monkeypatch.setattr(SharedSession, "inspect", fails)
+    parts = Installation([lines], Random(4))
+
+    parts.finish()
+
+    assert {id} == {decode_line(line)[0].event_id for line in parts.aside}
+    assert least <= parts.told().keys() <= most  # other lanes have judged it all the same
+
+
+def test_what_an_operator_decides_holds_for_what_is_judged_after_it() -> None:
+    at = "2026-10-01T00:00:{:02d}Z".format
+    decided = Control(
+        id="c", action="mode", detector="shared-session", mode="monitor", owner="o", reason="r",
+        effective=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    told = []
+    for turn in (control(decided.model_dump_json().encode()), control(b"{}")):
+        parts = Installation([[]], Random(5))
+        parts.sources[0] += [
+            event(at(n), id=f"e{n}", session="run-123456789", tenant=f"t{n}").to_json()
+            for n in (1, 2, 3)
+        ]
+        for number in range(SHARDS):
+            parts.topics["session", number].append(turn)
+        parts.finish()
+        told += [next(one.mode for one in parts.findings if one.detector == "shared-session")]
+
+    assert ["monitor", "active"] == told
 
 
 def test_every_inspecting_detector_runs_in_one_lane() -> None:

@@ -20,6 +20,7 @@ Key = tuple[int, int, int]
 
 VERSION = 1
 START: Key = (-(2**60), -1, -1)  # before every event
+CONTROL = -1  # source of a record whose body is what an operator decided, as JSON
 FOR_KEY = 2  # an event's mark unless it says otherwise
 MAX_BODY_BYTES = 64 << 20  # of one record when it is inflated
 PIECE_BYTES = 1 << 20  # of events in one record, before they are compressed
@@ -107,6 +108,16 @@ class Events:
             self.lines[here],
         )
 
+    def take(self, rows: Ints) -> "Events":
+        """Some of them."""
+        return Events(
+            self.clock[rows],
+            self.partition[rows],
+            self.place[rows],
+            self.marks[rows],
+            [self.lines[row] for row in rows.tolist()],
+        )
+
 
 _nothing = np.zeros(0, np.int64)
 NONE = Events(_nothing, _nothing, _nothing, np.zeros(0, np.uint8), [])
@@ -165,6 +176,11 @@ def unpack(value: bytes) -> tuple[Routed, Events]:
         return record, _columns(record, body)
     except (zstandard.ZstdError, ValueError):
         raise BadRecord("its body is broken") from None
+
+
+def control(value: bytes) -> bytes:
+    """A record for a lane that passes on what an operator decided."""
+    return _encode(Routed(VERSION, CONTROL, 0, START, START, body=value))
 
 
 def _columns(record: Routed, body: bytes) -> Events:

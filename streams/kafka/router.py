@@ -214,13 +214,7 @@ class Router:
         return [one[0] for one in out], found[:, 0], found[:, 1]
 
     def _packed(self, shard: int, events: Events, rows: Ints) -> list[tuple[int, bytes, int]]:
-        mine = Events(
-            events.clock[rows],
-            events.partition[rows],
-            events.place[rows],
-            events.marks[rows],
-            [events.lines[row] for row in rows.tolist()],
-        )
+        mine = events.take(rows)
         found, left = [], len(mine)
         for piece in pieces(mine):
             left -= len(piece)

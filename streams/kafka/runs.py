@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.finding import Finding
+from streams.kafka import invalid
 from streams.kafka.chunks import Ledger, Record, Recovery
 from streams.kafka.keeper import Wanted, take
-from streams.kafka.lanes import BY_NAME, FIRST
-from streams.kafka.own import source_skipped
+from streams.kafka.lanes import BY_NAME, FIRST, LaneSpec
+from streams.kafka.own import event_set_aside, source_skipped
 from streams.kafka.publisher import Promise, Publisher
 from streams.kafka.reading import Reading
 from streams.kafka.records import finding_key, shard_of
-from streams.kafka.restore import shard_name
+from streams.kafka.restore import Reader, shard_name
 from streams.kafka.shard import Judged, Shard
 from streams.kafka.topics import Names
 from streams.metrics import Metrics
 from streams.output import CoreSettings
+from streams.quarantine import Refused
+from streams.seal import Seal
 from streams.snapshot import BadSnapshot
 
 TELL_EVERY_S = 0.2
@@ -53,7 +57,12 @@ class Runs:
         core: CoreSettings,
         publisher: Publisher,
         metrics: Metrics,
+        reader: Reader,
+        seal: Seal,
     ) -> None:
+        self._seal = seal
+        self._reader = reader
+        self.set_aside = 0
         self.runs: dict[TP, Run] = {}
         self.events = self.restored = 0
         self.longest_pause_s = 0.0
@@ -70,20 +79,23 @@ class Runs:
     def open(self, tp: TP, recovery: Recovery, turn: int) -> Run:
         """Takes a shard over from the best snapshot that can be read."""
         spec = self._lanes[tp.topic]
-        for found in recovery.candidates():
-            shard = Shard(spec, tp.partition, self._shards, self._core)
-            try:
-                shard.load(found.data)
-            except BadSnapshot as error:
-                log.warning("%s/%d: a snapshot is not used: %s", spec.name, tp.partition, error)
-                continue
-            self.restored += 1
-            break
-        else:
-            shard = Shard(spec, tp.partition, self._shards, self._core)
+        shard = self._restored(spec, tp.partition, recovery)
         ledger = Ledger(shard_name(spec.name, tp.partition), list(recovery.keys))
         run = self.runs[tp] = Run(shard, ledger, turn)
         return run
+
+    def _restored(self, spec: LaneSpec, number: int, recovery: Recovery) -> Shard:
+        """The best snapshot that can be read, or a new shard."""
+        for found in recovery.candidates():
+            shard = Shard(spec, number, self._shards, self._core)
+            try:
+                shard.load(found.data)
+            except BadSnapshot as error:
+                log.warning("%s/%d: a snapshot is not used: %s", spec.name, number, error)
+                continue
+            self.restored += 1
+            return shard
+        return Shard(spec, number, self._shards, self._core)
 
     def again(self, tp: TP, recovery: Recovery, run: Run, turn: int) -> None:
         """Goes on with a shard that was ours before the rebalance; what it knows is still so."""
@@ -100,9 +112,15 @@ class Runs:
             The offset to read again from, if there is one.
         """
         for record in records:
-            run.shard.feed(record.offset, record.value or b"", record.timestamp or 0)
-            run.fed += len(record.value or b"")
-        run.expect = records[-1].offset + 1
+            value = record.value or b""
+            decided = run.shard.feed(record.offset, value, record.timestamp or 0)
+            run.fed += len(value)
+            run.expect = record.offset + 1
+            if decided is not None:
+                again = await self.judge(run)
+                run.shard.decide(decided)
+                if again is not None:
+                    return again
         if run.fed >= ENOUGH_BYTES or time.monotonic() - run.judged_at >= JUDGE_EVERY_S:
             return await self.judge(run)
         return None
@@ -112,8 +130,13 @@ class Runs:
         shard = run.shard
         run.fed, run.judged_at = 0, time.monotonic()
         sent: list[Promise] = []
-        for judged in shard.judge():
-            sent += await self._publish(shard, judged)
+        try:
+            for judged in shard.judge():
+                sent += await self._publish(shard, judged)
+        except KafkaError:
+            raise
+        except Exception as error:
+            return await self._begin_again(run, error)
         if shard.gaps > run.gaps:
             run.gaps = shard.gaps
             now = datetime.now(UTC)
@@ -123,6 +146,23 @@ class Runs:
         if wanted is not None:
             run.expect = wanted
         return wanted
+
+    async def _begin_again(self, run: Run, error: Exception) -> int:
+        """After a failure: goes back to the last snapshot, and finds the event that is to blame."""
+        old = run.shard
+        suspicion = old.suspicion.next(old.merge.released)
+        found = sorted(suspicion.aside - old.suspicion.aside)
+        log.error("%s/%d: judging failed (%s)", old.lane.name, old.number, type(error).__name__)
+        states, _ = await self._reader.read([(old.lane.name, old.number)], ())
+        run.shard = self._restored(old.lane, old.number, states[run.ledger.shard])
+        run.shard.suspicion = suspicion
+        for key in found:
+            place = ":".join(map(str, key))
+            now, name = datetime.now(UTC), type(error).__name__
+            await self.tell([event_set_aside(old.lane.name, old.number, place, name, now)])
+            self.set_aside += 1
+        run.expect = run.shard.next
+        return run.expect
 
     async def _publish(self, shard: Shard, judged: Judged) -> list[Promise]:
         send, names = self._publisher.send, self._names
@@ -138,6 +178,11 @@ class Runs:
             detail = {"lane": shard.lane.name, "shard": shard.number}
             value = beat.model_copy(update={"detail": detail}).model_dump_json().encode()
             sent.append(await send(names.health, value, beat.source.encode(errors="replace")))
+        for key, line in judged.aside:
+            place = ":".join(map(str, key))
+            refused = Refused(shard.lane.name, place, "canonical", "", "it made judging fail", line)
+            value = invalid.encode(refused, self._seal, time.time())
+            sent.append(await send(names.invalid, value))
         if shard.lane.name == FIRST:
             self.events += judged.events
         return sent

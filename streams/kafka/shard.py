@@ -9,13 +9,25 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from pydantic import ValidationError
 
 from schemas.finding import Finding
 from schemas.records import Control, Heartbeat, Rollup
 from streams.kafka.forward import Forward
 from streams.kafka.lanes import ADDS, AFTER, FIRST, LaneSpec
 from streams.kafka.merge import Merge
-from streams.kafka.routed import START, BadRecord, Events, Key, Routed, pack, pieces, unpack
+from streams.kafka.routed import (
+    CONTROL,
+    START,
+    BadRecord,
+    Events,
+    Key,
+    Routed,
+    pack,
+    pieces,
+    unpack,
+)
+from streams.kafka.suspicion import Suspicion
 from streams.ordered import OrderedPipeline
 from streams.output import CoreSettings, Output
 from streams.snapshot import BadSnapshot
@@ -33,6 +45,7 @@ class Judged:
     rollups: list[Rollup] = field(default_factory=list)
     heartbeats: list[Heartbeat] = field(default_factory=list)
     forwarded: list[tuple[str, int, bytes, int]] = field(default_factory=list)
+    aside: list[tuple[Key, bytes]] = field(default_factory=list)
     events: int = 0
 
     def take(self, output: Output) -> None:
@@ -77,6 +90,7 @@ class Shard:
         self._after = AFTER if first else ()
         self._forwards = [Forward(spec, shards, core) for spec in self._after]
         self._told = {spec.name: [START] * shards for spec in self._after}
+        self.suspicion = Suspicion()
 
     @property
     def next(self) -> int:
@@ -85,11 +99,13 @@ class Shard:
 
     # --- in ---------------------------------------------------------------------------------
 
-    def feed(self, offset: int, value: bytes, stamp_ms: int) -> None:
+    def feed(self, offset: int, value: bytes, stamp_ms: int) -> Control | None:
         """Takes a record of the topic; `judge` then says what follows from it.
 
         Args:
             stamp_ms: when the broker wrote it.
+        Returns:
+            What an operator decided, if it is that: judge what came before, then `decide`.
         """
         try:
             record, events = unpack(value)
@@ -97,8 +113,21 @@ class Shard:
             if offset > self.merge.seen:
                 self.unreadable += 1
                 self.merge.seen = offset
-            return
+            return None
+        if record.source == CONTROL:
+            return self._control(offset, record)
         self.gaps += self.merge.offer(offset, record, events, stamp_ms)
+        return None
+
+    def _control(self, offset: int, record: Routed) -> Control | None:
+        if offset <= self.merge.seen:
+            return None
+        self.merge.seen = offset
+        try:
+            return Control.model_validate_json(record.body)
+        except ValidationError:
+            self.unreadable += 1
+            return None
 
     def decide(self, control: Control) -> None:
         """Puts an operator's decision in force."""
@@ -111,18 +140,31 @@ class Shard:
         """Judges what is due, a block at a time; the caller may do other things in between."""
         events = self.merge.release()
         while events is not None and len(events):
-            block = events.cut(0, BLOCK_EVENTS)
-            events = events.cut(len(block), len(events)) if len(events) > len(block) else None
-            reached = self.merge.released if events is None else block.key(len(block) - 1)
+            count = self.suspicion.block(events, BLOCK_EVENTS)
+            block = events.cut(0, count)
+            events = events.cut(count, len(events)) if len(events) > count else None
+            reached = self.merge.released if events is None else block.key(count - 1)
+            self.suspicion.trying = block.key(0), block.key(count - 1), count
             yield self._judge(block, reached)
+            self.suspicion.trying = None
         if self.merge.released[0] > START[0]:
             judged = Judged()
             for pipeline in self.pipelines.values():
                 judged.take(pipeline.advance(self.merge.released[0]))
             yield judged
 
+    def _without(self, events: Events, judged: Judged) -> Events:
+        """Without those that were set aside."""
+        aside = self.suspicion.aside
+        if not aside or not any(events.key(0) <= key <= events.key(-1) for key in aside):
+            return events
+        keys = [events.key(at) for at in range(len(events))]
+        judged.aside += [(key, events.lines[at]) for at, key in enumerate(keys) if key in aside]
+        return events.take(np.array([at for at, key in enumerate(keys) if key not in aside], int))
+
     def _judge(self, events: Events, reached: Key) -> Judged:
         judged = Judged(events=len(events))
+        events = self._without(events, judged)
         for mark, pipeline in self.pipelines.items():
             mine = np.flatnonzero(events.marks & mark)
             if not len(mine):
@@ -173,6 +215,7 @@ class Shard:
                 "merge": self.merge.state(),
                 "told": list(min(told, default=START)),
                 "counts": [self.unreadable, self.gaps],
+                "aside": sorted(map(list, self.suspicion.aside)),
                 "core": {str(mark): one.snapshot() for mark, one in self.pipelines.items()},
             }
         )
@@ -198,5 +241,6 @@ class Shard:
                 raise
             raise BadSnapshot(f"broken: {type(error).__name__}") from None
         self.pipelines = pipelines
+        self.suspicion = Suspicion(aside={(c, p, n) for c, p, n in state["aside"]})
         self._told = {name: [(clock, partition, place)] * self.shards for name in self._told}
         self.unreadable, self.gaps = state["counts"]

@@ -64,6 +64,7 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.turns: dict[TP, int] = {}
+        self._known: Mapping[TP, int] = {}  # what the group had committed
         super().__init__(*args, **options)
 
     @property
@@ -120,16 +121,17 @@ class Consumer(driver.Consumer):
         self.turns[tp] = self.turns.get(tp, 0) + 1
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        begin = dict(self._positions.begin(self.assignment()))
-        if begin:
-            await self.seek_wait(begin)
+        assigned = self.assignment()
+        if not assigned:
+            return {}
+        self._known = await self._thread.call_thread(self._thread.committed, assigned)
+        begin = {**dict.fromkeys(assigned, 0), **self._known, **self._positions.begin(assigned)}
+        await self.seek_wait(begin)
         return begin
 
     async def perform_seek(self) -> None:
         await super().perform_seek()  # which takes where we begin for what is committed
-        assigned = self.assignment()
-        known = await self._thread.call_thread(self._thread.committed, assigned) if assigned else {}
-        self._committed_offset.update({tp: known.get(tp) for tp in assigned})
+        self._committed_offset.update({tp: self._known.get(tp) for tp in self.assignment()})
 
     def end_seen(self, tp: TP) -> tuple[int, int] | None:
         """See `_Thread.end_seen`."""

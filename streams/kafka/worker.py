@@ -20,9 +20,11 @@ from schemas.adapters import FORMATS, Adapted, adapt
 from schemas.identity import Pepper
 from streams.kafka import clients, slab
 from streams.kafka.own import records_gone
+from streams.kafka.progress import Progress
 from streams.kafka.publisher import Publisher
 from streams.kafka.reading import Next, Reading
 from streams.kafka.restore import Reader, shard_name
+from streams.kafka.routed import control
 from streams.kafka.routes import Route, Routes
 from streams.kafka.runs import Run, Runs
 from streams.kafka.topics import Names
@@ -77,15 +79,22 @@ class Worker:
             accepts,
             IDLE_AFTER_S,
         )
-        self.runs = Runs(
-            self.names, kafka.shards, core_settings(settings), self.publisher, self.metrics
-        )
         self._reader = Reader(kafka, base, kafka.shards)
+        self.runs = Runs(
+            self.names,
+            kafka.shards,
+            core_settings(settings),
+            self.publisher,
+            self.metrics,
+            self._reader,
+            seal,
+        )
         self._kept_at = time.monotonic()
         self.moved_at = time.monotonic()  # when a partition last got on
         self.assigned_at = 0.0
         self.restoring_s = 0.0
         self.lost = 0
+        self._decided = Progress()
         self.stopping = asyncio.Event()
 
     def _app(self, data: Path, instance: str) -> Any:
@@ -118,6 +127,9 @@ class Worker:
         for lane in self.names.lanes:
             name = "judge-" + lane.rpartition(".")[2]
             app.agent(self._topic(app, lane), name=name, concurrency=1)(self._judge)
+        app.agent(self._topic(app, self.names.control), name="control", concurrency=1)(
+            self._control
+        )
         app.on_rebalance_complete.connect(self._assigned, weak=False)
         return app
 
@@ -139,6 +151,8 @@ class Worker:
 
     def committable(self, tp: TP) -> int | None:
         """How far a partition is done."""
+        if tp.topic == self.names.control:
+            return self._decided.done
         reading = self.routes.routes.get(tp) or self.runs.runs.get(tp)
         return None if reading is None else reading.progress.done
 
@@ -192,6 +206,17 @@ class Worker:
     async def _judge(self, stream: Any) -> None:
         async for event in stream.events():
             await self._guarded(event.message.tp, event.value, self.runs.runs)
+
+    async def _control(self, stream: Any) -> None:
+        """What operators decide goes to every shard, into the order in which it judges."""
+        async for event in stream.events():
+            sent = [
+                await self.publisher.send(lane, control(record.value or b""), partition=shard)
+                for record in event.value
+                for lane in self.names.lanes
+                for shard in range(self.settings.kafka.shards)
+            ]
+            self._decided.note(event.message.offset + 1, sent)
 
     async def _guarded(self, tp: TP, slab: Any, readings: Mapping[TP, Reading]) -> None:
         """One slab; an error ends the worker, for its supervisor to start it again."""
