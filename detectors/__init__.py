@@ -2,6 +2,7 @@
 
 from detectors.base import Channel, Detector, Verdict, Window
 from detectors.cache_collapse import CacheCollapse
+from detectors.cache_timing_probe import CacheTimingProbe
 from detectors.canary_key import CanaryKey
 from detectors.duplicate_side_effect import DuplicateSideEffect
 from detectors.echoed_response import EchoedResponse
@@ -20,6 +21,7 @@ from detectors.one_origin_many_keys import OneOriginManyKeys
 from detectors.pool_saturation import PoolSaturation
 from detectors.rate_limit_storm import RateLimitStorm
 from detectors.repeated_call import RepeatedCall
+from detectors.resource_enumeration import ResourceEnumeration
 from detectors.revoked_key import RevokedKey
 from detectors.runaway_session import RunawaySession
 from detectors.shared_cache import SharedCache
@@ -32,6 +34,7 @@ from detectors.thundering_herd import ThunderingHerd
 from detectors.tool_drift import ToolDrift
 from detectors.tool_truncation import ToolTruncation
 from detectors.toolset_change import ToolsetChange
+from detectors.unexplained_input import UnexplainedInput
 from detectors.unmetered_usage import UnmeteredUsage
 from detectors.usage_gap import UsageGap
 from detectors.vendor_drift import VendorDrift
@@ -56,7 +59,10 @@ CATALOG: tuple[type[Detector], ...] = (
     SharedCache,
     LeakedCanary,
     EchoedResponse,
+    ResourceEnumeration,
+    CacheTimingProbe,
     ToolsetChange,
+    UnexplainedInput,
     ExfilFootprint,
     # retry-storm
     RateLimitStorm,

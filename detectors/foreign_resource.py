@@ -1,6 +1,7 @@
 """One tenant's agent touching what belongs to another."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
 from detectors.memory import Memory
@@ -9,10 +10,11 @@ from schemas.decode import Record
 from schemas.finding import About, Severity
 
 OWNED_AFTER = 4  # uses by one tenant alone that make it the likely owner, whatever the tool
-PRIVATE_USES = 50  # repeated uses of a tool's resources before one earlier use is enough
-PRIVATE_SHARE = 0.02  # of them by another tenant, at most: then the tool's resources are private
-MAX_TOOL_USES = 4000  # after which older uses count half
+PRIVATE_REUSED = 30  # resources of a tool that were used again, before one earlier use is enough
+PRIVATE_SHARE = 0.2  # of them to which a second tenant came back, at most: then they are private
+MAX_REUSED = 4000  # after which older ones count half
 HORIZON_MS = 7 * 24 * HOUR_MS
+MAX_TOOLS = 16  # that use one resource
 MAX_RESOURCES = 200_000  # remembered per generation
 
 
@@ -21,8 +23,8 @@ class ForeignResource(Detector):
 
     The owner is known from the event (`resource.owner.tenant_id`: a registry, a resolver). Where it
     is unknown it is learned: a resource that one tenant alone used four times or more is probably
-    theirs. Where nearly everything one tool reads stays with the tenant that read it first, a
-    single earlier use is enough; a tool that reads handbooks never gets there.
+    theirs. Where hardly ever a second tenant comes back to what one tool reads, a single earlier
+    use is enough; a tool that reads handbooks never gets there.
 
     The same tenant reaching the same resource again in another session is told again after a week.
 
@@ -105,29 +107,38 @@ class ForeignResource(Detector):
 
     def _learned_owner(self, event: Record, time_ms: int) -> str | None:
         """The tenant that used this resource before, if this one never did and that is telling."""
-        name, tenant = f"use\0{event.resource_id}", event.tenant_id
-        uses = self._memory.get(name) or []
-        settled = [one for one in uses if one[0] <= time_ms - SETTLED_MS]
+        name, tenant, tool = f"use\0{event.resource_id}", event.tenant_id, event.tool_name
+        state: dict[str, Any] = self._memory.get(name) or {"uses": []}
+        settled = [one for one in state["uses"] if one[0] <= time_ms - SETTLED_MS]
         tenants = {one[1] for one in settled}
+        crossed = bool(settled) and tenant not in tenants
         if event.status != "error":
-            self._memory.put(name, _kept(sorted([*uses, [time_ms, tenant]])))
+            state["uses"] = _kept(sorted([*state["uses"], [time_ms, tenant]]))
             if settled:
-                self._count(event.tool_name, time_ms, tenant not in tenants)
-        if not settled or tenant in tenants:
+                self._note(state, "again", tool, time_ms)
+            if settled and tenant in tenants and tenant != settled[0][1]:
+                self._note(state, "shared", tool, time_ms)
+            self._memory.put(name, state)
+        if not crossed:
             return None
+        again, shared = counted(self._memory.get(f"tool\0{tool}") or [], time_ms) or (0, 0)
+        private = shared <= PRIVATE_SHARE * again
         lone = len(tenants) == 1 and len(settled) >= OWNED_AFTER
-        return str(settled[0][1]) if lone or self._private(event.tool_name, time_ms) else None
+        return str(settled[0][1]) if private and (lone or again >= PRIVATE_REUSED) else None
 
-    def _count(self, tool: str | None, time_ms: int, crossed: bool) -> None:
-        """Notes that a resource was used again: by a tenant that had used it, or by another."""
+    def _note(self, state: dict[str, Any], what: str, tool: str | None, time_ms: int) -> None:
+        """Counts a resource once for a tool, in the hour of the earliest event that says so."""
+        noted: dict[str, int] = state.setdefault(what, {})
         name = f"tool\0{tool}"
-        known = self._memory.get(name) or []
-        self._memory.put(name, count(known, time_ms, 1, crossed, most=MAX_TOOL_USES))
-
-    def _private(self, tool: str | None, time_ms: int) -> bool:
-        """Whether hardly anything this tool reads is read by two tenants."""
-        used, crossed = counted(self._memory.get(f"tool\0{tool}") or [], time_ms) or (0, 0)
-        return used >= PRIVATE_USES and crossed <= PRIVATE_SHARE * used
+        earliest = noted.get(name)
+        if (earliest is not None and time_ms >= earliest) or len(noted) >= MAX_TOOLS:
+            return
+        noted[name] = time_ms
+        for at, by in ((time_ms, 1), (earliest, -1)):
+            if at is not None:
+                amounts = (by, 0) if what == "again" else (0, by)
+                known = self._memory.get(name) or []
+                self._memory.put(name, count(known, at, *amounts, most=MAX_REUSED))
 
 
 def _kept(uses: list[list[object]]) -> list[list[object]]:

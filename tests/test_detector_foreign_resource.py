@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.foreign_resource import OWNED_AFTER, PRIVATE_SHARE, PRIVATE_USES, SETTLED_MS
+from detectors.foreign_resource import OWNED_AFTER, PRIVATE_REUSED, PRIVATE_SHARE, SETTLED_MS
 from schemas.finding import Severity
 from schemas.samples import cross_tenant_read, support_engineer
 from tests.detecting import HOUR, noon, only, raised, tool
@@ -86,11 +86,11 @@ def test_the_owner_going_on_is_quiet() -> None:
     assert [] == raised(owned(50), NAME)
 
 
-def habit(tool: str, uses: int = PRIVATE_USES, tenants: int = 1) -> list[bytes]:
-    """Each of the tool's resources is used twice, an hour apart, by so many tenants in turn."""
+def habit(tool: str, uses: int = PRIVATE_REUSED, tenants: int = 1) -> list[bytes]:
+    """Each of the tool's resources is used some times, hours apart, by so many tenants in turn."""
     return [
-        read(2 * HOUR * again + 5 * i, f"t{(i + again) % tenants}", f"{tool}-{i}", tool=tool)
-        for again in (0, 1)
+        read(HOUR * again + 5 * i, f"t{(i + again) % tenants}", f"{tool}-{i}", tool=tool)
+        for again in range(2 * tenants)
         for i in range(uses)
     ]
 
@@ -103,7 +103,7 @@ def test_one_earlier_use_is_enough_where_a_tool_reads_what_is_private() -> None:
 
     [found] = raised([*habit("get"), *then], NAME)
     assert ("globex", "acme") == (found.tenant, found.evidence["owner"])
-    assert [] == raised([*habit("get", PRIVATE_USES - 1), *then], NAME)
+    assert [] == raised([*habit("get", PRIVATE_REUSED - 1), *then], NAME)
     assert [] == raised([*habit("other"), *then], NAME)
 
 
@@ -113,17 +113,21 @@ def test_a_handbook_that_every_tenant_reads_is_quiet() -> None:
     assert [] == raised([*habit("get", tenants=3), *first], NAME)
 
 
-def test_a_few_crossings_do_not_make_a_tool_public() -> None:
-    crossed = int(PRIVATE_SHARE * PRIVATE_USES)
+def test_a_few_shared_resources_do_not_make_a_tool_public() -> None:
+    few = int(PRIVATE_SHARE * PRIVATE_REUSED)
     then = [read(DAY, "acme", tool="get"), read(DAY + SETTLED, "globex", tool="get")]
 
-    def found(crossings: int) -> int:
-        stray = [read(6 * HOUR + i, f"s{i}", f"get-{i}", tool="get") for i in range(crossings)]
-        lines = [*habit("get", PRIVATE_USES - crossings), *stray, *then]
+    def found(shared: int) -> int:
+        back = [
+            read(hour * HOUR + i, f"s{i}", f"get-{i}", tool="get")
+            for hour in (6, 7)
+            for i in range(shared)
+        ]
+        lines = [*habit("get"), *back, *then]
         return sum(1 for finding in raised(lines, NAME) if finding.tenant == "globex")
 
-    assert 1 == found(crossed)
-    assert 0 == found(crossed + 1)
+    assert 1 == found(few)
+    assert 0 == found(few + 1)
 
 
 def test_an_intruder_is_found_a_second_time_by_no_owner_but_by_another_tenant() -> None:

@@ -9,6 +9,7 @@ from schemas.samples import (
     trials_leaks,
     trials_loops,
     trials_storms,
+    trials_tenants,
     trials_tools,
 )
 from schemas.samples.trials import Trial
@@ -20,6 +21,7 @@ TRIALS: dict[str, Trial] = {
     **trials_tools.TRIALS,
     **trials_gaps.TRIALS,
     **trials_leaks.TRIALS,
+    **trials_tenants.TRIALS,
     **trials_answers.TRIALS,
     **trials_loops.TRIALS,
     **trials_storms.TRIALS,

@@ -19,7 +19,7 @@ def errands(
             (seed, "errand", tenant, number),
             ms + round(number * every_s * SECOND_MS),
             tenant,
-            [f"look_up_{place}", "read_notes", "send_email"],
+            [f"look_up_{place}", "read_notes", "send_notes"],
             fingerprint(seed, tenant, "place", place),
         )
     return lines
@@ -37,7 +37,7 @@ def injected_errand(
         (seed, "injected", tenant),
         ms,
         tenant,
-        ["look_up_0", "read_notes", "read_inbox", "send_email"],
+        ["look_up_0", "read_notes", "read_inbox", "send_notes"],
         fingerprint(seed, "thief"),
     )
     named = (entity("session", session_id(seed, "injected", tenant)),)
