@@ -15,6 +15,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "demo": "two weeks of generated traffic with attacks, in a minute",
     "serve": "take events in, judge them, tell people: one process, one folder",
+    "feed": "the page for analysts, and the feed for machines",
     "replay": "judge recorded events of any known format",
     "findings": "list what was found",
     "incidents": "what is going on, and the whole story of one",

@@ -23,6 +23,7 @@ from streams.metrics import Metrics
 from streams.pipeline import CoreSettings, Pipeline
 from streams.quarantine import Quarantine
 from streams.reload import Reload
+from streams.serve_feed import serve_feed
 from streams.settings import DAY_S, Settings
 from streams.snapshot import BadSnapshot
 from streams.store import Keep, Store
@@ -170,7 +171,10 @@ def _serve(
     judge.start()
     delivery.start(store.alerts, judge.record, into_journal(journal))
     log.info("listening on %s", address(listener))
-    server.run(sockets=[listener])
+    with serve_feed(
+        settings, store, into_journal(journal), lambda: _troubles(judge, journal, settings)
+    ):
+        server.run(sockets=[listener])
     log.info("stopping: %d events left to judge", judge.lag())
     judge.stop()
     delivery.stop()
@@ -203,6 +207,10 @@ def restore(store: Store, core: CoreSettings) -> tuple[Pipeline, int]:
     if judged:
         log.warning("the journal is judged again from the oldest event it has")
     return Pipeline(core), judged
+
+
+def _troubles(judge: Judge, journal: Journal, settings: Settings) -> tuple[list[str], int]:
+    return _not_ready(judge, journal, settings), judge.lag()
 
 
 def _not_ready(judge: Judge, journal: Journal, settings: Settings) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from alerts.feed.settings import FeedSettings
 from streams.kafka.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ class Settings(_Table):
     incidents: IncidentSettings = Field(default_factory=IncidentSettings)
     quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
+    feed: FeedSettings = Field(default_factory=FeedSettings)
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     core: dict[str, Any] = {}
     detectors: dict[str, Literal["active", "monitor", "off"]] = {}

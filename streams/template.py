@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from alerts.feed.settings import OidcSettings
 from streams.settings import Settings, TokenSettings
 
 WIDTH = 96
@@ -26,7 +27,8 @@ def template() -> str:
     for name, info in Settings.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            parts.append(_table(name, kind))
+            parts.append(_table(name, kind, skip=("oidc",)))
+    parts.append(_table("feed.oidc", OidcSettings))
     parts.append(_table("core", core_model(), skip=("modes",)))
     modes = "\n".join(f'#{name} = "active"' for name in detector_names())
     parts.append(

@@ -27,6 +27,8 @@ class Serve:
         self.data = data
         self.log = ""
         self.config = data.parent / f"{data.name}.toml"
+        if "[feed]" not in config:  # its address is one; tests run side by side
+            config += "\n[feed]\nenabled = false\n"
         self.config.write_text(config)
         self._options = list(options)
         self._process: subprocess.Popen[str] | None = None
