@@ -11,7 +11,6 @@ from schemas.decode import Record
 from schemas.finding import About, Severity
 
 BATCH = 16  # sampled calls that are compared at a time
-CACHED = 0.3  # share of input read from the cache below which there is nothing to lose
 DROP = 0.3  # by which the share falls
 IN_A_ROW = 2  # batches; a cache that is cold after a restart warms up
 HORIZON_MS = 7 * 86_400_000
@@ -80,7 +79,7 @@ class CacheCollapse(Detector):
         state, batches = self._tallies.add(key, time_ms, event.event_id, {"share": share})
         for batch in batches:
             now, before = batch["counts"]["share"] / batch["n"] / 1000, levels.usual(state["known"])
-            odd = before is not None and before >= CACHED and now <= before - DROP
+            odd = before is not None and now <= before - DROP
             if odd and state["known"].get("odd", 0) >= IN_A_ROW - 1:
                 time, id = batch["last"]
                 yield Verdict(

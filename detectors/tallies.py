@@ -48,16 +48,16 @@ class Tallies:
         state: State | None = self.memory.get(name)
         if state is None or time_ms - state["newest"] > self.horizon_ms:
             state = {"open": {}, "batch": _empty(), "newest": time_ms, "known": {}}
+            self.memory.put(name, state)
         minutes: dict[str, Batch] = state["open"]
         minute = str(time_ms // MINUTE_MS)
-        held = minutes.get(minute)
-        if held is None:
-            held = minutes[minute] = _empty()
-        _count(held, 1, counts, [time_ms, id])
         state["newest"] = max(time_ms, state["newest"])
-        self.memory.put(name, state)
-        if len(minutes) == 1:
+        self.memory.keep(name, state)
+        held = minutes.get(minute)
+        if held is not None:
+            _count(held, 1, counts, [time_ms, id])
             return state, []
+        _count(minutes.setdefault(minute, _empty()), 1, counts, [time_ms, id])
         return state, self._ripe(state)
 
     def _ripe(self, state: State) -> list[Batch]:

@@ -96,12 +96,14 @@ class UsageGap(Detector):
             flow = {"open": {}, "last": None, "told": None, "worst": 0.0}
             flow |= {"usual": [0.0] * WEEK, "hours": 0}
         minute = str(time_ms // MINUTE_MS)
-        calls = flow["open"].setdefault(minute, [0, [0, ""]])
-        calls[0] += 1
-        calls[1] = max(calls[1], [time_ms, event.event_id])
-        self._memory.put(name, flow)
-        if len(flow["open"]) > 1:
-            yield from _settle(name, flow, time_ms)
+        self._memory.keep(name, flow)
+        calls = flow["open"].get(minute)
+        if calls is not None:
+            calls[0] += 1
+            calls[1] = max(calls[1], [time_ms, event.event_id])
+            return
+        flow["open"][minute] = [1, [time_ms, event.event_id]]
+        yield from _settle(name, flow, time_ms)
 
     def _look(self, name: str, due: dict[str, int], now_ms: int) -> Iterable[Verdict]:
         """Whether a flow has been silent for too long at this time; forgets it in the end.
@@ -140,7 +142,7 @@ def _settle(name: str, flow: Flow, now_ms: int) -> Iterable[Verdict]:
 def _judged(name: str, flow: Flow, missing: float, until_ms: int) -> Iterable[Verdict]:
     """The verdict about a silence that has lasted until now; more of it says nothing new."""
     since, id = flow["last"]
-    if flow["hours"] < WEEK or missing < max(EXPECTED, LONGER * flow["worst"]):
+    if missing < max(EXPECTED, LONGER * flow["worst"]):
         return
     if flow["told"] == since:
         return

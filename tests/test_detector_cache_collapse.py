@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.cache_collapse import BATCH, CACHED, DROP, IN_A_ROW, CacheCollapse
+from detectors.cache_collapse import BATCH, DROP, IN_A_ROW, CacheCollapse
 from detectors.features import CACHEABLE_TOKENS
 from detectors.levels import LEARNED
 from tests.batches import said, some
@@ -28,7 +28,7 @@ def test_one_batch_is_a_cold_start() -> None:
     assert said(CacheCollapse(), calls(LEARNED, 0.8) + calls(IN_A_ROW, 0))
 
 
-@pytest.mark.parametrize(("usual", "found"), [(CACHED + 0.01, True), (CACHED - 0.01, False)])
+@pytest.mark.parametrize(("usual", "found"), [(DROP + 0.01, True), (DROP - 0.01, False)])
 def test_who_hardly_cached_has_nothing_to_lose(usual: float, found: bool) -> None:
     assert found == bool(said(CacheCollapse(), calls(LEARNED, usual) + calls(3, 0)))
 

@@ -16,7 +16,6 @@ ROOMS = ("schemas", "detectors", "streams", "alerts", "tests")
 
 MUTANTS = [
     ("canary_key", "if event.api_key_id not in self._canaries:", "if True:"),
-    ("canary_key", "        return self._canaries", "        return None"),
     ("revoked_key", "time_ms < since + GRACE_MS", "time_ms < since"),
     ("revoked_key", "since is None or time_ms < since + GRACE_MS", "since is None"),
     ("revoked_key", 'answered = event.status == "ok"', "answered = True"),
@@ -40,7 +39,6 @@ MUTANTS = [
     ("unmetered_usage", "began <= bill[0] and bill[1] <= until", "bill[1] <= until"),
     ("unmetered_usage", "key=lambda bill: bill[2]", "key=lambda bill: -bill[2]"),
     ("cache_collapse", "and now <= before - DROP", "and now < before"),
-    ("cache_collapse", "before >= CACHED and", ""),
     ("cache_collapse", " >= IN_A_ROW - 1:", " >= 0:"),
     ("fallback_drift", "and share >= STRANGE", "and share > 0"),
     ("fallback_drift", "known.get(one, 0.0) < RARE", "known.get(one, 0.0) < 1"),
@@ -65,7 +63,7 @@ MUTANTS = [
     ("first_touch_burn", "if row >= IN_A_ROW:", "if row:"),
     ("usage_gap", 'missing < max(EXPECTED, LONGER * flow["worst"])', "missing < EXPECTED"),
     ("usage_gap", 'missing < max(EXPECTED, LONGER * flow["worst"])', 'missing < 3 * flow["worst"]'),
-    ("usage_gap", 'flow["hours"] < WEEK or', ""),
+    ("usage_gap", 'before + count) / 2 if flow["hours"] >= WEEK', "count) / 1 if True"),
     ("usage_gap", 'if flow["told"] != flow["last"][0]:', "if True:"),
 ]
 

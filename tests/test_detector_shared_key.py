@@ -30,7 +30,8 @@ def test_it_does_not_matter_in_which_order_they_arrive() -> None:
 def test_a_key_that_begins_its_work_for_another_on_another_day_is_quiet() -> None:
     late, early = DAY - 120, DAY + 1
 
-    assert [] == alone([call(late, tenant="acme"), call(early, tenant="globex")], NAME)
+    handed_over = [call(early + hour * HOUR, tenant="globex") for hour in range(3)]
+    assert [] == alone([call(late, tenant="acme"), *handed_over], NAME)
     assert 1 == len(alone([call(late, tenant="acme"), call(DAY - 1, tenant="globex")], NAME))
 
 

@@ -25,7 +25,7 @@ def test_one_batch_is_chance() -> None:
 
 
 def test_a_shorter_wait_is_welcome() -> None:
-    assert [] == said(SlowFirstToken(), calls(PAST, 0.5) + calls(BATCH, 0.1))
+    assert [] == said(SlowFirstToken(), calls(PAST, 0.5) + calls(IN_A_ROW * BATCH, 0.1))
 
 
 def test_one_key_that_waits_longer_is_its_own_affair() -> None:

@@ -52,6 +52,7 @@ def test_one_hour_alone_is_quiet_and_so_are_two_that_do_not_meet() -> None:
     more = 2 * SEEN
 
     assert [] == told(played(bill(3, more), bill(4, SEEN)))
+    assert [] == told(played(bill(3, SEEN), bill(4, more)))
     assert [] == told(played(bill(3, more), bill(5, more)))
 
 

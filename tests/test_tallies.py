@@ -45,7 +45,9 @@ def test_a_silent_entity_begins_anew() -> None:
     state["known"]["usual"] = 1
 
     assert {"usual": 1} == tallies.add("x", DAY_MS, "e1", {})[0]["known"]
-    assert {} == tallies.add("x", 2 * DAY_MS + 1, "e2", {})[0]["known"]
+    fresh = tallies.add("x", 2 * DAY_MS + 1, "e2", {})[0]
+    assert {} == fresh["known"]
+    assert fresh is tallies.add("x", 2 * DAY_MS + 2, "e3", {})[0]
 
 
 def test_different_things_are_counted_within_a_bound() -> None:
