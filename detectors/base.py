@@ -153,9 +153,9 @@ class Detector:
 
     Attributes:
         takes: mask of the events it inspects.
-        once: two columns; of events in which both are equal it is shown the first of each hour
-            of the clock and each day (UTC), any that is earlier than those shown, and the others
-            perhaps, so it must not mind being shown one again.
+        once: two columns; of events in which both are equal it is shown the first of each day
+            (UTC, of the clock and of the event), any that is earlier than those shown, and the
+            others perhaps, so it must not mind being shown one again.
         lane: of what its inspected events are about.
         told: the core setting it is made with.
     """

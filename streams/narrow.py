@@ -13,7 +13,6 @@ from streams.pairs import pair
 from streams.part import Part
 from streams.reports import DAY_MS
 
-HOUR_MS = 3_600_000
 SLOTS = 1 << 18  # like events remembered; where two share a slot, both are shown again and again
 
 Ints = npt.NDArray[np.int64]
@@ -54,11 +53,11 @@ class Narrow:
         return np.asarray(self._hashes[place] == keys)
 
     def _first(self, part: Part, columns: Columns, chosen: Ints) -> npt.NDArray[np.bool_]:
-        """Which events have to be shown: their like was not yet, in this hour and of this day."""
+        """Which events have to be shown: their like was not yet, on this day and of this day."""
         first, second = (part.of(columns[name])[chosen] for name in self._detector.once)
         like, times = pair(first, second, 1), part.times[chosen]
-        hours = part.clock[chosen] // HOUR_MS
-        names = pair(like, (hours * 64 + times // DAY_MS - hours // 24).astype(np.uint64), 2)
+        days = part.clock[chosen] // DAY_MS
+        names = pair(like, (days * 64 + times // DAY_MS - days).astype(np.uint64), 2)
         slots = (like >> np.uint64(40)).astype(np.int64) & (SLOTS - 1)
         shown = np.empty(len(names), np.bool_)
         probes.spare(self._met, self._earliest, slots, names, times, shown)

@@ -34,13 +34,13 @@ def shown(narrow: Narrow, lines: list[bytes], rows: list[int] | None = None) -> 
     return [int(kept[at]) for at in narrow(part, columns, np.arange(len(kept)))]
 
 
-def test_of_like_events_of_an_hour_only_the_first_is_shown_and_what_is_earlier() -> None:
+def test_of_like_events_of_a_day_only_the_first_is_shown_and_what_is_earlier() -> None:
     narrow = Narrow(Few())
     lines = [call(i, address=f"10.0.0.{i % 3}") for i in range(9)]
 
     assert [0, 1, 2] == shown(narrow, lines)
     assert [] == shown(narrow, lines)
-    assert [0, 1] == shown(narrow, [call(t, address="10.0.0.1") for t in (3605, 3602, 3605)])
+    assert [0, 1] == shown(narrow, [call(t, address="10.0.0.1") for t in (86405, 86402, 86405)])
 
 
 def test_an_event_that_is_not_kept_never_hides_one_that_is() -> None:
