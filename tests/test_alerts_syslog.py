@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from alerts.base import Delivery, RetryLater
 from alerts.destinations import BadDestinations, Destinations
 from alerts.syslog import SyslogSink, framed, to_syslog
-from alerts.syslog_stream import SURE_S, Stream, connect
+from alerts.syslog_stream import SURE_S, Stream, _silent_s, connect
 from schemas.finding import LANES, Severity
 from tests.alerts_fakes import (
     certificate,
@@ -213,6 +213,23 @@ def test_a_break_that_is_noticed_late_still_sends_again_what_was_under_way() -> 
             patched.setattr("alerts.syslog_stream._silent_s", ago)
             send(target, "b")
         assert ["a#1", "b#1"] == receiver.got(2)
+        target.close()
+
+
+def test_the_kernel_knows_when_a_receiver_was_last_heard_of_even_after_it_died() -> None:
+    with receiving() as receiver:
+        target, stream = sink(receiver.port)
+        send(target, "a")
+        receiver.got(1)
+        began = time.monotonic()
+        assert stream._socket is not None
+        time.sleep(0.15)
+        alive = _silent_s(stream._socket)
+        receiver.hang_up(reset=True)
+        time.sleep(0.1)
+        dead = _silent_s(stream._socket)
+        gone = time.monotonic() - began
+        assert 0.1 < alive < dead < gone + 0.2
         target.close()
 
 
