@@ -69,6 +69,12 @@ class Process:
         assert self._process is not None
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def address(self) -> str:
         """Where its probes answer."""
         return until(lambda: _found("probes on ", self.log()), "the worker did not start")
