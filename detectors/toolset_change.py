@@ -50,7 +50,8 @@ class ToolsetChange(Detector):
             "Pin servers to a version, and approve lists by their fingerprint.",
         ),
         blind_spot="servers that show another list from the start; lists without fingerprints",
-        needs=("event.name", "mcp.session.id", "content.output.hash"),
+        needs=("mcp.session.id", "content.output.hash"),
+        kinds=("agent.tool_list",),
     )
     takes = "tool_list"
     lane = "session"
