@@ -196,7 +196,7 @@ def pieces(records: Sequence[bytes], limit: int) -> Iterator[list[bytes]]:
 
 
 def in_pieces(
-    records: Sequence[tuple[str, bytes]], limit: int, post: Callable[[list[bytes]], None]
+    records: Sequence[tuple[str, bytes]], limit: int, post: Callable[[list[bytes]], object]
 ) -> None:
     """Posts records, each with its key, in requests of at most `limit` bytes.
 

@@ -18,7 +18,7 @@ from alerts.base import Delivery, Rejected, RetryLater
 from alerts.destination_base import HttpSettings, Line, Place, TokenSettings
 from alerts.ocsf import body_of
 from alerts.ocsf_fit import encoded
-from alerts.posting import Answer, Poster, pieces
+from alerts.posting import Answer, Poster, in_pieces, pieces
 
 MAX_BODY = 900_000  # bytes of one request before compression; Splunk Cloud takes 1 MB
 FIRST_ASK_S, LAST_ASK_S = 0.1, 5.0  # pauses between two questions after acknowledgements
@@ -103,16 +103,14 @@ class SplunkHecSink:
         """Posts the records, and waits for their acknowledgements.
 
         Raises:
-            RetryLater, Rejected: as the collector's codes and statuses say.
+            RetryLater, Rejected, Partly: as the collector's codes and statuses say.
         """
-        acks = set()
-        for piece in pieces(to_hec(deliveries, self._names), MAX_BODY):
-            answer = self._post("/event", gzip.compress(b"\n".join(piece), 6, mtime=0))
-            judge_answer(answer)
-            if self._acknowledge_s is not None:
-                acks.add(ack_id(answer))
-        if self._acknowledge_s is not None:
-            self._indexed(acks, self._clock() + self._acknowledge_s)
+        records = to_hec(deliveries, self._names)
+        if self._acknowledge_s is None:
+            keys = [each.key for each in deliveries]
+            return in_pieces(list(zip(keys, records, strict=True)), MAX_BODY, self._take)
+        acks = {ack_id(self._take(piece)) for piece in pieces(records, MAX_BODY)}
+        return self._indexed(acks, self._clock() + self._acknowledge_s)
 
     def probe(self) -> str:
         """Posts nothing at all: a collector that takes the token complains that there is no data.
@@ -132,6 +130,11 @@ class SplunkHecSink:
     def close(self) -> None:
         """Closes the connections."""
         self._poster.close()
+
+    def _take(self, records: list[bytes]) -> Answer:
+        answer = self._post("/event", gzip.compress(b"\n".join(records), 6, mtime=0))
+        judge_answer(answer)
+        return answer
 
     def _post(self, path: str, body: bytes, *, packed: bool = True) -> Answer:
         headers = {"Authorization": f"Splunk {self._token()}", "Content-Type": "application/json"}

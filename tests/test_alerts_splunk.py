@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from alerts.base import Rejected, RetryLater
+from alerts.base import Partly, Rejected, RetryLater
 from alerts.courier import Courier
 from alerts.outbox import Outbox
 from alerts.posting import Poster
@@ -347,6 +347,15 @@ def test_a_question_that_fails_loses_nothing(splunk: Receiver, answer: Answer) -
 def test_a_long_batch_is_cut_into_requests_below_the_limit(splunk: Receiver) -> None:
     sink(splunk).send(deliveries(*(rich(id=f"f{n}", summary="x" * 200_000) for n in range(3))))
     assert [["f0#1", "f1#1"], ["f2#1"]] == [keys(request) for request in splunk.requests]
+
+
+def test_what_was_taken_before_a_pause_does_not_come_again(splunk: Receiver) -> None:
+    splunk.answers = [Answer(), Answer(503, {"text": "Server is busy", "code": 9})]
+    large = deliveries(*(rich(id=id, summary="x" * 300_000) for id in "abc"))
+    with pytest.raises(Partly) as caught:
+        sink(splunk).send(large)
+    assert isinstance(caught.value.later, RetryLater)
+    assert ({"a#1"}, False) == (caught.value.taken, caught.value.later.operator)
 
 
 def test_a_look_at_the_collector_stores_nothing_and_checks_the_token(splunk: Receiver) -> None:
