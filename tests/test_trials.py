@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from detectors import CATALOG
 from schemas.decode import decode_line
+from schemas.samples import trials_thieves
 from schemas.samples.all_trials import TRIALS
 from schemas.samples.trials import Scene, settings
 from streams.pipeline import CoreSettings, Pipeline
@@ -15,11 +17,15 @@ from streams.pipeline import CoreSettings, Pipeline
 ATTACKS = [(name, scene) for name, trial in TRIALS.items() for scene in trial.attacks]
 QUIET = [(name, scene) for name, trial in TRIALS.items() for scene in trial.quiet]
 SEED = 1000
+LANES = {
+    kind.about.id: {channel.window.partition("/")[0] for channel in kind.channels}
+    for kind in CATALOG
+}
 
 
 def raised(name: str, lines: list[bytes], size: int = 2000) -> list[Any]:
     """What one detector says, and nobody else is asked."""
-    pipeline = Pipeline(CoreSettings.model_validate(settings()), only={name})
+    pipeline = Pipeline(CoreSettings.model_validate(settings()), only={name, *LANES[name]})
     found = []
     for start in range(0, len(lines), size):
         found += pipeline.process(b"\n".join(lines[start : start + size])).findings
@@ -27,7 +33,15 @@ def raised(name: str, lines: list[bytes], size: int = 2000) -> list[Any]:
 
 
 def _named(pairs: list[tuple[str, Scene]]) -> list[Any]:
-    return [pytest.param(*pair, id=f"{pair[0]}-{pair[1].__name__}") for pair in pairs]
+    """Scenes that need days of history are slow."""
+    return [
+        pytest.param(
+            *pair,
+            id=f"{pair[0]}-{pair[1].__name__}",
+            marks=[pytest.mark.slow] if pair[0] in trials_thieves.TRIALS else [],
+        )
+        for pair in pairs
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +100,7 @@ def test_names_are_compared_for_equality_and_nothing_else(name: str, scene: Scen
         (other(finding.entity.id.encode()).decode(), finding.time, finding.summary)
         for finding in raised(name, lines)
     ]
-    pipeline = Pipeline(CoreSettings.model_validate(renamed), only={name})
+    pipeline = Pipeline(CoreSettings.model_validate(renamed), only={name, *LANES[name]})
     found = pipeline.process(b"\n".join(map(other, lines))).findings
 
     assert told

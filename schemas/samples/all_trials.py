@@ -10,6 +10,7 @@ from schemas.samples import (
     trials_loops,
     trials_storms,
     trials_tenants,
+    trials_thieves,
     trials_tools,
 )
 from schemas.samples.trials import Trial
@@ -25,4 +26,5 @@ TRIALS: dict[str, Trial] = {
     **trials_answers.TRIALS,
     **trials_loops.TRIALS,
     **trials_storms.TRIALS,
+    **trials_thieves.TRIALS,
 }

@@ -67,9 +67,10 @@ def work(
     return found
 
 
-def _tries(
+def tries(
     seed: int, name: object, address: str, ms: Times, tokens: int = 9, **more: Any
 ) -> list[Line]:
+    """Calls of a few tokens with a key, from some address."""
     sizes = {"input_tokens": tokens, "output_tokens": 2}
     label = (seed, "tries", name, address)
     found: list[Line] = _calls(
@@ -93,21 +94,21 @@ def beacon(seed: int) -> list[bytes]:
     beats = _beats(rng, at(2, int(rng.integers(0, 24))), 12, period, 0.03)
     both = np.repeat(beats, 2) + np.tile([0, 40], len(beats))
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), int(both[-1]))
-    return arrived(lines + _tries(seed, "k", "198.18.7.7", both), seed)
+    return arrived(lines + tries(seed, "k", "198.18.7.7", both), seed)
 
 
 def health_check(seed: int) -> list[bytes]:
     """The owner's own check, from where the program runs, since the key began."""
     beats = _beats(rng_of(seed, "check"), at(0), 300, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
-    return arrived(lines + _tries(seed, "k", "10.1.1.1", beats), seed)
+    return arrived(lines + tries(seed, "k", "10.1.1.1", beats), seed)
 
 
 def monitored_since_birth(seed: int) -> list[bytes]:
     """A monitoring service has watched the key from its own address since the first day."""
     beats = _beats(rng_of(seed, "monitor"), at(0, 3), 300, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
-    return arrived(lines + _tries(seed, "k", "10.8.8.8", beats), seed)
+    return arrived(lines + tries(seed, "k", "10.8.8.8", beats), seed)
 
 
 def moved_with_its_check(seed: int) -> list[bytes]:
@@ -115,7 +116,7 @@ def moved_with_its_check(seed: int) -> list[bytes]:
     beats = _beats(rng_of(seed, "moved"), at(2, 12), 60, 10 * MINUTE_MS, 0.01)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2, 12))
     lines += work(seed, "k", TENANTS[0], "10.2.2.2", at(2, 12), at(3), 400)
-    return arrived(lines + _tries(seed, "k", "10.2.2.2", beats), seed)
+    return arrived(lines + tries(seed, "k", "10.2.2.2", beats), seed)
 
 
 def short_questions(seed: int) -> list[bytes]:
@@ -123,7 +124,7 @@ def short_questions(seed: int) -> list[bytes]:
     rng = rng_of(seed, "short")
     ms = at(2, 9) + np.sort(rng.integers(0, 12 * HOUR_MS, 60))
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
-    return arrived(lines + _tries(seed, "k", "10.3.3.3", ms), seed)
+    return arrived(lines + tries(seed, "k", "10.3.3.3", ms), seed)
 
 
 # --- shared-key -----------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def one_key_two_tenants(seed: int) -> list[bytes]:
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(4))
     count = int(rng.integers(1, 30))
     ms = at(2, 8) + np.sort(rng.integers(0, 6 * HOUR_MS, count))
-    return arrived(lines + _tries(seed, "k", "10.9.9.9", ms, 900, tenant_id=TENANTS[1]), seed)
+    return arrived(lines + tries(seed, "k", "10.9.9.9", ms, 900, tenant_id=TENANTS[1]), seed)
 
 
 def handed_over(seed: int) -> list[bytes]:
@@ -148,14 +149,14 @@ def tenant_unknown_at_times(seed: int) -> list[bytes]:
     """Some events of a key lack the tenant."""
     ms = at(0) + np.arange(50) * HOUR_MS
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2))
-    return arrived(lines + _tries(seed, "k", "10.1.1.1", ms, 900, tenant_id=None), seed)
+    return arrived(lines + tries(seed, "k", "10.1.1.1", ms, 900, tenant_id=None), seed)
 
 
 def staff_of_several(seed: int) -> list[bytes]:
     """Automation that may act in several tenants does."""
     ms = at(0) + np.arange(40) * HOUR_MS
-    one = _tries(seed, "k", "10.1.1.1", ms, 900, user_id=AUTOMATION)
-    two = _tries(seed, "k", "10.1.1.2", ms + 60, 900, user_id=AUTOMATION, tenant_id=TENANTS[1])
+    one = tries(seed, "k", "10.1.1.1", ms, 900, user_id=AUTOMATION)
+    two = tries(seed, "k", "10.1.1.2", ms + 60, 900, user_id=AUTOMATION, tenant_id=TENANTS[1])
     return arrived(one + two, seed)
 
 
@@ -172,7 +173,7 @@ def _guests(
         name, tenant = f"k{number}", TENANTS[number % tenants]
         lines += work(seed, name, tenant, homes[number % len(homes)], at(0), at(4), 15)
         ms = begin + np.sort(rng.integers(0, 2 * HOUR_MS, int(rng.integers(1, 5))))
-        lines += _tries(seed, name, away, ms, 1500, tenant_id=tenant)
+        lines += tries(seed, name, away, ms, 1500, tenant_id=tenant)
     return lines
 
 
@@ -219,7 +220,7 @@ def canary_tried(seed: int) -> list[bytes]:
     ms = np.array([at(1, 7)])
     outcome = "ok" if status == 200 else "error"
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(2))
-    tried = _tries(
+    tried = tries(
         seed,
         "canary",
         "198.18.7.7",
@@ -236,7 +237,7 @@ def revoked_and_used(seed: int) -> list[bytes]:
     """A key goes on after it was revoked."""
     ms = REVOKED_MS + rng_of(seed, "revoked").integers(6 * MINUTE_MS, DAY_MS, 5)
     lines = work(seed, "k", TENANTS[0], "10.1.1.1", at(0), at(3))
-    return arrived(lines + _tries(seed, "r", "10.1.1.9", ms, api_key_id=REVOKED), seed)
+    return arrived(lines + tries(seed, "r", "10.1.1.9", ms, api_key_id=REVOKED), seed)
 
 
 def ordinary_keys(seed: int) -> list[bytes]:
@@ -250,7 +251,7 @@ def revoked_after_use(seed: int) -> list[bytes]:
     last = REVOKED_MS + int(rng_of(seed, "grace").integers(0, 5 * MINUTE_MS))
     ms = np.append(at(0) + np.arange(60) * HOUR_MS, last)
     ms = ms[ms <= last]
-    return arrived(_tries(seed, "r", "10.1.1.9", ms, 900, api_key_id=REVOKED), seed)
+    return arrived(tries(seed, "r", "10.1.1.9", ms, 900, api_key_id=REVOKED), seed)
 
 
 TRIALS = {
