@@ -12,12 +12,14 @@ from schemas.finding import Finding
 from schemas.samples import Line, Staged, World
 
 if TYPE_CHECKING:
+    from streams.output import Output
     from streams.pipeline import Pipeline
 
 BLOCK_LINES = 1000
 GRACE = timedelta(hours=1)  # a finding this long after the last event still belongs to it
 
 Progress = Callable[[int, int, int], None]  # day, days, events so far
+Keep = Callable[["Output", float], None]  # what a block brought, and its end in epoch seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,12 @@ class Result:
         }
 
 
-def watch(world: World, pipeline: "Pipeline", progress: Progress) -> Result:
+def watch(
+    world: World, pipeline: "Pipeline", progress: Progress, keep: Keep = lambda *_: None
+) -> Result:
     """Feeds the world to the pipeline, a block at a time, and judges what it says."""
     findings: list[Finding] = []
+    end_s = 0.0
     if world.controls:
         decided = b"\n".join(c.model_dump_json().encode() for c in world.controls)
         findings += pipeline.process(decided + b"\n").findings
@@ -131,11 +136,15 @@ def watch(world: World, pipeline: "Pipeline", progress: Progress) -> Result:
     for day, lines in enumerate(world.lines()):
         for start in range(0, len(lines), BLOCK_LINES):
             block = b"\n".join(line.data for line in lines[start : start + BLOCK_LINES]) + b"\n"
-            findings += pipeline.process(block).findings
+            output = pipeline.process(block)
+            findings += output.findings
+            end_s = lines[min(start + BLOCK_LINES, len(lines)) - 1].ms / 1000
+            keep(output, end_s)
         events += len(lines)
         progress(day + 1, world.days, events)
-    findings += pipeline.close().findings
-    return judge(world, findings, events)
+    output = pipeline.close()
+    keep(output, end_s)
+    return judge(world, findings + output.findings, events)
 
 
 def judge(world: World, findings: Iterable[Finding], events: int) -> Result:

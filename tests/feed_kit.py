@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -53,6 +54,7 @@ class Office:
         self.feed = Feed(
             desk, FeedSettings(**settings), self.probe, lambda: self.now, "1.2", folder
         )
+        self.feed.accounts.hasher = PasswordHasher(1, 8, 1)  # the real one takes its time
         self.app: FastAPI = make_app(self.feed)
 
     def found(self, *ids: str, at: datetime | None = None, **changes: Any) -> list[str]:

@@ -78,12 +78,18 @@ class Accounts:
 
     Args:
         now: epoch seconds.
+        hasher: of passwords; argon2id with 64 MiB when left out.
     """
 
-    def __init__(self, engine: Engine, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        now: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
         self._engine = engine
         self._now = now
-        self._hasher = PasswordHasher()
+        self.hasher = hasher or PasswordHasher()
         self._nobody = ""
 
     def first(self) -> str | None:
@@ -167,7 +173,7 @@ class Accounts:
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
             raise BadAccount(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
         with _WORK:
-            hashed = self._hasher.hash(password)
+            hashed = self.hasher.hash(password)
         with writing(self._engine) as connection:
             change = update(USERS).where(USERS.c.name == name).values(password=hashed)
             if not connection.execute(change).rowcount:
@@ -181,9 +187,9 @@ class Accounts:
             hashed = connection.execute(query).scalar()
         with _WORK:
             if not self._nobody:
-                self._nobody = self._hasher.hash(secrets.token_hex(16))
+                self._nobody = self.hasher.hash(secrets.token_hex(16))
             try:
-                right = self._hasher.verify(hashed or self._nobody, password[:MAX_PASSWORD])
+                right = self.hasher.verify(hashed or self._nobody, password[:MAX_PASSWORD])
             except (VerificationError, InvalidHashError):
                 return None
         return self.user(name) if right and hashed else None

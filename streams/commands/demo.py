@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from streams.commands.shared import add_json, safe
@@ -15,20 +16,27 @@ STORY = "stolen-key-burst"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--seed` and `--json`."""
+    """`--seed`, `--json`, `--data` and `--no-feed`."""
     parser.add_argument("--seed", type=int, default=0, help="another seed, another two weeks")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="where the feed finds it (default: your cache)"
+    )
+    parser.add_argument("--no-feed", action="store_true", help="only the report")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints findings as JSON lines and a summary, or tables for people. Always 0."""
+    """Prints findings as JSON lines and a summary, or tables for people and the feed. Always 0."""
     from schemas.samples import two_weeks
     from streams.demo import watch
+    from streams.demo_folder import DemoFolder
     from streams.pipeline import Pipeline
 
     begun = time.monotonic()
     world = two_weeks(arguments.seed)
-    result = watch(world, Pipeline(), _progress(begun))
+    folder = None if arguments.json or arguments.no_feed else DemoFolder(arguments.data)
+    keep = folder.keep if folder else _forget
+    result = watch(world, Pipeline(), _progress(begun), keep)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if arguments.json:
@@ -39,7 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     show = _printer()
     for line, style in report(result, time.monotonic() - begun):
         show(line, style)
-    return 0
+    return folder.show() if folder else 0
+
+
+def _forget(output: Any, end_s: float) -> None:
+    """For a report without a feed."""
 
 
 Styled = tuple[str, str]  # a line, and how it looks on a terminal

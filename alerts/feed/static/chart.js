@@ -45,7 +45,7 @@ window.drawChart = async (chart) => {
     };
     const ceiling = Math.max(most, top) * 1.06;
     const decades = [0];
-    for (let step = 10 ** Math.floor(Math.log10(top / 4)); step < ceiling; step *= 10) decades.push(step);
+    for (let step = 10 ** Math.ceil(Math.log10(top / 3)); step < ceiling; step *= 10) decades.push(step);
     const day = "\n{D} {MMM}";
     const dates = [
       [86400, "{D} {MMM}", null, null, null, null, null, null, 1],
