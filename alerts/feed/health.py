@@ -172,7 +172,7 @@ def _told(
     broken: Sequence[str], odd: Sequence[str], sources: Sequence[Source], now: datetime
 ) -> str:
     if broken:
-        return _sentence(broken)
+        return _sentence([*broken, *odd])
     if not sources:
         return "No source has sent anything yet"
     if odd:

@@ -69,29 +69,26 @@ class Hub:
         if len(self._readers) >= self._limit:
             raise Denied(503, "too many live connections are open")
         newest = await to_thread.run_sync(self._feeds.last_change)
-        reader = _Reader(who, wanted, newest if at is None else at)
+        reader = _Reader(who, wanted, newest)
         self._readers.add(reader)
         if self._task is None or self._task.done():
             self._at = newest
             self._task = asyncio.create_task(self._watch())
-        return self._events(reader, newest)
+        return self._events(reader, newest if at is None else at, newest)
 
-    async def _events(self, reader: _Reader, newest: int) -> AsyncIterator[bytes]:
+    async def _events(self, reader: _Reader, at: int, newest: int) -> AsyncIterator[bytes]:
+        """What was missed between two changes, then what comes."""
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            if reader.at > newest:  # another store, or one put back from a backup
+            if at > newest:  # another store, or one put back from a backup
                 yield _event("reload", newest, {})
-                reader.at = newest
-            while reader.at < newest:
-                missed = await to_thread.run_sync(self._feeds.changes, reader.at, BATCH)
-                if not missed:
-                    break
+            elif at < newest:
+                found = await to_thread.run_sync(self._feeds.changes, at, BATCH)
+                missed = [change for change in found if change.number <= newest]
                 if len(missed) == BATCH:
                     yield _event("reload", newest, {})
-                    reader.at = newest
-                    break
-                yield await to_thread.run_sync(self._told, reader.who, reader.wanted, missed)
-                reader.at = missed[-1].number
+                elif missed:
+                    yield await to_thread.run_sync(self._told, reader.who, reader.wanted, missed)
             while not self.closing:
                 try:
                     body = await asyncio.wait_for(reader.queue.get(), PING_S)

@@ -164,9 +164,10 @@ def router(feed: Feed) -> APIRouter:
         """A form, and with enough in it what the silence would have hidden."""
         given = {name: value[:200] for name, value in request.query_params.items()}
         preview, problem = None, ""
+        tried = {**given, "reason": given.get("reason") or "preview"}
         if given.get("detector") or given.get("id") or given.get("tenant"):
             try:
-                preview = feed.desk.preview(feed.desk.drafted(**_silence(feed, who, given)))
+                preview = feed.desk.preview(feed.desk.drafted(**_silence(feed, who, tried)))
             except (BadSilence, Denied) as error:
                 problem = str(error)
         return feed.page(

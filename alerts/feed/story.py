@@ -73,9 +73,8 @@ class Story:
 def tell(told: Sequence[Told]) -> Story:
     """The story of findings, which are in the order they were first told."""
     findings = [each.finding for each in told]
-    lead = max(
-        findings, key=lambda f: (f.severity.rank, f.mode == "active", _order(f)), default=None
-    )
+    worst = max(told, key=_weight, default=None)
+    lead = worst.finding if worst else None
     copies: dict[str, dict[str, Any]] = {}
     for finding in findings:
         for event in events(finding):
@@ -102,8 +101,9 @@ def tell(told: Sequence[Told]) -> Story:
     )
 
 
-def _order(finding: Finding) -> float:
-    return -finding.time.timestamp()
+def _weight(told: Told) -> tuple[int, bool, float]:
+    """Of several the most severe leads, then the first."""
+    return told.finding.severity.rank, told.finding.mode == "active", -told.first.timestamp()
 
 
 def _steps(told: Sequence[Told]) -> list[Step]:
