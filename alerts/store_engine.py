@@ -9,6 +9,7 @@ import errno
 import os
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -196,8 +197,15 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _create(engine: Engine) -> None:
+    mark = _mark()
+    sqlite = engine.dialect.name == "sqlite"
+    if sqlite:
+        with engine.connect() as connection:
+            connection = connection.execution_options(reading=True)
+            if connection.exec_driver_sql("PRAGMA user_version").scalar() == mark:
+                return  # made by just this version
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
+        if not sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"))
         there = inspect(connection)
         for table in METADATA.sorted_tables:
@@ -213,3 +221,14 @@ def _create(engine: Engine) -> None:
                     " the journal is judged again"
                 )
         METADATA.create_all(connection)
+        if sqlite:
+            connection.exec_driver_sql(f"PRAGMA user_version={mark}")
+
+
+def _mark() -> int:
+    """A number that changes with any table, column or index of ours."""
+    shape = [
+        (t.name, *(c.name for c in t.columns), *sorted(str(i.name) for i in t.indexes))
+        for t in METADATA.sorted_tables
+    ]
+    return zlib.crc32(repr(shape).encode()) & 0x7FFF_FFFF

@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints them; 1 with --fail-on when one is severe enough."""
     from streams.configuration import load
     from streams.store import Findings, parse_since
-    from streams.wiring import EXTRAS
 
     if not 1 <= arguments.limit <= MAX_LIMIT:
         return fail(f"--limit must be between 1 and {MAX_LIMIT}")
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         except (ValueError, OverflowError):
             return fail("--since: write 30m, 2h, 7d or 2026-01-31T12:00:00Z")
     try:
-        store = Findings(arguments.data, load(arguments.config, EXTRAS).store.url())
+        store = Findings(arguments.data, load(arguments.config).store.url())
     except FileNotFoundError:
         return fail(f"no findings in {arguments.data}: has `tripmeter serve` run there? see --data")
     rows = store.select(

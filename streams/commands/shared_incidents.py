@@ -77,11 +77,10 @@ def end_of(text: str | None, now: datetime) -> datetime | None:
 
 
 def settings_of(arguments: argparse.Namespace) -> "Settings":
-    """The configuration."""
+    """The configuration; `tripmeter check` looks at what these commands do not need."""
     from streams.configuration import load
-    from streams.wiring import EXTRAS
 
-    return load(arguments.config, EXTRAS)
+    return load(arguments.config)
 
 
 def target_of(data: Path, settings: "Settings") -> Path | str:
