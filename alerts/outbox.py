@@ -144,6 +144,13 @@ class Outbox:
         with reading(self.engine) as connection:
             return {row[0]: Hold(row[1], row[2]) for row in connection.execute(query)}
 
+    def outside(self) -> dict[str, float]:
+        """Destinations without room, and since when (epoch seconds) more waits outside."""
+        c = DESTINATIONS.c
+        query = select(c.destination, c.overflow_since).where(c.overflow_since.is_not(None))
+        with reading(self.engine) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by destination and state, of destinations no longer configured too."""
         with reading(self.engine) as connection:

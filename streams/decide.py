@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.records import Control
-from streams.journal import Journal
-from streams.settings import Settings
+from streams.journal import Journal, Limits
+from streams.settings import DAY_S, Settings
 
 OPERATOR = "operator"  # the journal's source of control records; no sender can have this name
 
@@ -32,9 +32,9 @@ def from_outside(data: Path, settings: Settings) -> Emit:
         return _into_topic(settings)
 
     def emit(control: Control) -> None:
-        from streams.serve import open_journal
-
-        journal = open_journal(data, settings)
+        kept = settings.journal
+        limits = Limits(kept.max_bytes, kept.keep_bytes, kept.keep_days * DAY_S)
+        journal = Journal(data / "journal.db", limits)
         try:
             into_journal(journal)(control)
         finally:

@@ -260,6 +260,7 @@ def test_a_destination_without_room_gets_the_rest_later_and_delays_nobody(
     desk.found(finding("h-1"))
     desk.store.tick(NOON)
     assert (8, []) == (desk.outbox.counts()["siem"]["waiting"], desk.store.troubles())
+    assert {"siem": NOON.timestamp()} == desk.outbox.outside()
     desk.told("siem")
     desk.store.tick(NOON)
     desk.found(finding("i-1"))  # still behind the others
@@ -269,6 +270,7 @@ def test_a_destination_without_room_gets_the_rest_later_and_delays_nobody(
     got += desk.told("siem")
     desk.store.tick(NOON)
     desk.found(finding("j-1"))
+    assert {} == desk.outbox.outside()
     got += desk.told("siem")
     expected = ("g-0", "g-1", "g-2", "g-3", "h-1", "i-1", "j-1")
     assert [f"{name} create" for name in expected] == got

@@ -11,6 +11,7 @@ from streams.commands.shared_incidents import (
     add_common,
     answered,
     as_json,
+    iso,
     settings_of,
     shown,
     state_of,
@@ -75,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _story(incident: "Incident", query: Any, arguments: argparse.Namespace) -> int:
     history, findings = query.history(incident.id), query.findings_of(incident.id)
     if arguments.json:
-        told = [{**row, "at": _iso(row["at"]), "until": _iso(row["until"])} for row in history]
+        told = [{**row, "at": iso(row["at"]), "until": iso(row["until"])} for row in history]
         print_json([{**as_json(incident), "history": told, "all_findings": findings}])
         return 0
     cost = "unknown" if incident.cost_usd is None else f"${incident.cost_usd:,.2f} so far"
@@ -101,7 +102,7 @@ def _story(incident: "Incident", query: Any, arguments: argparse.Namespace) -> i
         "History",
         ("at", "who", "what", "why", "until"),
         [
-            (_iso(r["at"]), r["by"], r["change"], r["reason"], _iso(r["until"]))
+            (iso(r["at"]), r["by"], r["change"], r["reason"], iso(r["until"]))
             for r in history
             if r["change"] != "updated"
         ],
@@ -115,7 +116,3 @@ def _story(incident: "Incident", query: Any, arguments: argparse.Namespace) -> i
         ],
     )
     return 0
-
-
-def _iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

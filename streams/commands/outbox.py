@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from streams.commands.shared import fail, print_json, print_table
-from streams.commands.shared_incidents import add_common, answered, settings_of, target_of
+from streams.commands.shared_incidents import add_common, answered, iso, settings_of, target_of
 
 DEFAULT_LIMIT = 100
 
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     from alerts.deliverer import status
+    from alerts.outbox import Outbox
     from alerts.outbox_lease import owner_of
     from alerts.store_engine import open_store
     from streams.delivery import Delivery
@@ -46,19 +47,22 @@ def _list(arguments: argparse.Namespace) -> int:
     data, settings = Path(arguments.data), settings_of(arguments)
     engine = open_store(target_of(data, settings))
     names = Delivery(data, settings).router.names
+    outside = Outbox(engine).outside()
     rows = [
         {
             "destination": name,
             "configured": name in names,
             **asdict(each),
             "sent_by": owner_of(engine, name),
+            "full_since": iso(outside.get(name)),
         }
         for name, each in status(engine, names).items()
     ]
     if arguments.json:
         print_json(rows)
         return 0
-    columns = ("destination", "waiting", "held", "dead", "delivered", "on_hold", "last_error")
+    columns = ("destination", "waiting", "held", "dead", "delivered", "full_since", "on_hold",
+               "last_error")  # fmt: skip
     print_table("Outbox", columns, [[row[name] for name in columns] for row in rows])
     return 0
 

@@ -173,6 +173,11 @@ def shown(incidents: Iterable["Incident"], arguments: argparse.Namespace, title:
     )  # fmt: skip
 
 
+def iso(at: float | None) -> str | None:
+    """Epoch seconds as people read them."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
 def state_of(incident: "Incident") -> str:
     """The state in a few words."""
     words = incident.state.replace("_", " ")
