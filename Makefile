@@ -19,7 +19,7 @@ test: .venv/.installed-all
 
 # Needs Java 17 or newer and Maven; the broker's jars are kept under ~/.cache/tripmeter.
 test-kafka: .venv/.installed-all
-	TRIPMETER_NEED_KAFKA=1 $(BIN)/python -m pytest -n 0 -m kafka
+	TRIPMETER_NEED_KAFKA=1 $(BIN)/python -m pytest -m kafka
 
 test-all: .venv/.installed-all
 	$(BIN)/python -m pytest -m ""

@@ -19,8 +19,8 @@ from streams.kafka.provision import create
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import specs
 
-START_S = 30.0
-STOP_S = 30.0
+START_S = 90.0
+STOP_S = 60.0
 
 
 def config(file: Path, kafka: KafkaSettings, more: str = "") -> Path:

@@ -91,7 +91,7 @@ def test_the_containers_commands_work_together(host: Host) -> None:
         started = {name: closing.enter_context(host.start(name)) for name in names}
         for name, process in started.items():
             process.begun()
-            until(lambda name=name, process=process: host.healthy(name, process), 60)
+            until(lambda name=name, process=process: host.healthy(name, process), 120)
         ingest, deliver = started["ingest"], started["deliver"]
         token = (host.secrets / "ingest-token").read_text().strip()
         lines = small_day(hours=(9,))
@@ -102,9 +102,9 @@ def test_the_containers_commands_work_together(host: Host) -> None:
         )
         assert (200, len(lines)) == (answer.status_code, answer.json()["accepted"])
         for told in ("tripmeter_deliver_active 1.0", "tripmeter_kafka_lag_records"):
-            until(lambda told=told: told in httpx.get(deliver.found + "/metrics").text, 30)
+            until(lambda told=told: told in httpx.get(deliver.found + "/metrics").text, 90)
         found = host.folder / "data" / "deliver" / "findings.ocsf.ndjson"
-        until(lambda: found.exists() and len(found.read_text().splitlines()) > 3, 60)
+        until(lambda: found.exists() and len(found.read_text().splitlines()) > 3, 120)
         assert dict.fromkeys(names, 0) == {name: each.stop() for name, each in started.items()}
     everything = "".join(each.log for each in started.values()) + json.dumps(SERVICES)
     for secret in ("kafka-password", "broker-password", "ingest-token"):

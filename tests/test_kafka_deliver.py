@@ -247,11 +247,11 @@ def test_what_is_published_is_told_once_over_a_restart_and_rubbish_is_kept_aside
     first, second = _findings(6), _findings(4, start=6)
     with DeliverProcess(tmp_path / "data", file) as process:
         _publish(topics, first, b"rubbish")
-        until(lambda: {one.id for one in first} == _told(tmp_path / "data"), 30)
+        until(lambda: {one.id for one in first} == _told(tmp_path / "data"), 90)
         assert 0 == process.stop()
     with DeliverProcess(tmp_path / "data", file) as process:
         _publish(topics, second)
-        until(lambda: 10 == len(_told(tmp_path / "data")), 30)
+        until(lambda: 10 == len(_told(tmp_path / "data")), 90)
         assert 0 == process.stop()
 
     lines = (tmp_path / "data" / "findings.ocsf.ndjson").read_text().splitlines()
@@ -268,13 +268,13 @@ def test_a_standby_takes_over_from_one_that_is_killed_and_nothing_is_passed_over
     file = config(tmp_path / "t.toml", topics)
     a, b = tmp_path / "a", tmp_path / "b"
     with DeliverProcess(a, file) as one, DeliverProcess(b, file) as two:
-        until(lambda: "standing by" in one.log + two.log, 30)
-        until(lambda: (one.log + two.log).count("reading") >= 1, 30)
+        until(lambda: "standing by" in one.log + two.log, 90)
+        until(lambda: (one.log + two.log).count("reading") >= 1, 90)
         active, standby = (one, two) if "standing by" in two.log else (two, one)
         _publish(topics, _findings(5))
-        until(lambda: 5 == len(_told(active.data)), 30)
+        until(lambda: 5 == len(_told(active.data)), 90)
         assert set() == _told(standby.data)
         active.signal(signal.SIGKILL)
         _publish(topics, _findings(5, start=5))
-        until(lambda: {f.id for f in _findings(5, start=5)} <= _told(standby.data), 40)
+        until(lambda: {f.id for f in _findings(5, start=5)} <= _told(standby.data), 90)
     assert {one.id for one in _findings(10)} == _told(a) | _told(b)

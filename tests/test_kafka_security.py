@@ -178,7 +178,7 @@ def test_with_the_rights_of_their_role_processes_work_and_a_stranger_is_told_no(
     file = settings("courier")
     with Process(command, r"probes on (\S+)") as worker:
         worker.begun()
-        until(lambda: 0 == measure(load(file).kafka, tmp_path).total, 60)
+        until(lambda: 0 == measure(load(file).kafka, tmp_path).total, 120)
         assert 0 == worker.stop()
     command = ["deliver", "--data", str(tmp_path / "out"), "--config", str(file)]
     with Process(command, "reading") as deliver:
