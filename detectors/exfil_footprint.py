@@ -1,5 +1,6 @@
 """An agent that reads, and then sends to where hardly anybody sends after reading that."""
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,8 +13,8 @@ from schemas.finding import About, Severity
 
 RARE = 0.15  # share of the sessions that used a tool and then sent there, over all tenants
 RARE_AT_HOME = 0.5  # and of the tenant's own, at most
-COMMON = 9  # sessions that sent there: then it is usual, however many did not
-TAKERS = 64  # sessions counted for one tool; COMMON of more than these are no longer rare
+COMMON = 8  # sessions that sent there: then it is usual, however many did not
+TAKERS = 56  # sessions counted for one tool; COMMON of more than these are no longer rare
 SENDS = 4  # of any tool, before anything is rare
 TOOL_SENDS = 12  # of one tool, from which it is told whether all it sends is rare
 OPEN_SHARE = 0.7  # of them rare: then a rare destination says nothing
@@ -149,10 +150,15 @@ class ExfilFootprint(Detector):
     def _visit(self, name: str, session: str, time_ms: int) -> None:
         takers = self._memory.long.get(name) or []
         if len(takers) >= TAKERS and time_ms >= takers[-1][0]:
-            return self._memory.long.keep(name, takers)
-        first = min([time_ms, *(at for at, who in takers if who == session)])
-        takers = [one for one in takers if one[1] != session]
-        return self._memory.long.put(name, sorted([*takers, [first, session]])[:TAKERS])
+            self._memory.long.keep(name, takers)
+            return
+        mine = next((one for one in takers if one[1] == session), None)
+        if mine is None:
+            insort(takers, [time_ms, session])
+        elif time_ms < mine[0]:
+            mine[0] = time_ms
+            takers.sort()
+        self._memory.long.put(name, takers[:TAKERS])
 
     def _count(self, send: list[Any], odd: bool) -> None:
         """Notes once that something was sent, and once that it was rare."""
