@@ -1,6 +1,6 @@
 """A stream split by keys over many shards gives the findings of one pipeline over everything."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -11,7 +11,7 @@ from schemas.decode import decode_line
 from schemas.records import Control
 from schemas.testing import event
 from streams.kafka.lanes import FIRST, KEYED, SPECS, lane_of
-from streams.kafka.routed import control, unpack
+from streams.kafka.routed import Key, control, unpack
 from streams.kafka.router import Raw, Router
 from tests.lanes_in_memory import SHARDS, Installation, essence, nothing, replayed, unordered
 from tests.traffic import small_day
@@ -19,7 +19,7 @@ from tests.traffic import small_day
 
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
-    return small_day(hours=(9,), clients=3)
+    return small_day(hours=(9,), clients=1)
 
 
 def test_one_partition_in_shards_finds_what_one_pipeline_finds(lines: list[bytes]) -> None:
@@ -105,33 +105,32 @@ def test_a_word_that_a_source_is_idle_is_worth_nothing_once_it_has_told_more() -
     assert {2 << 21} == covers
 
 
-def test_an_event_keeps_its_key_however_fetches_cut_the_partition() -> None:
-    lines = [
-        event(f"2026-10-01T0{hour}:00:00Z", id=f"{hour}{n}").to_json()
-        for hour in (0, 3, 6)
-        for n in (1, 2)
-    ]
-    raws = [Raw(offset, line, 0) for offset, line in enumerate(lines)]
+@pytest.mark.parametrize("seed", range(5))
+def test_an_event_keeps_its_key_however_fetches_cut_the_partition(seed: int) -> None:
+    rng, time = Random(seed), datetime(2026, 10, 1, tzinfo=UTC)
+    raws: list[Raw] = []
+    for number in range(60):
+        time += timedelta(seconds=rng.choice([1, 20, 3 * 3600]))
+        told = time + rng.choice([timedelta(), timedelta(), -timedelta(minutes=9), timedelta(1)])
+        line = event(told.isoformat(), id=f"e{number}").to_json()
+        raws += [Raw(len(raws) + n, line, 0) for n in range(rng.choice([1, 1, 1, 2]))]
 
-    def keys(cuts: list[int]) -> dict[bytes, tuple[int, int, int]]:
-        router, found = Router(0, 1, SHARDS, nothing), {}
+    def routed(cuts: list[int]) -> tuple[dict[Key, str], list[str]]:
+        router, found, refused = Router(0, 1, SHARDS, nothing), {}, []
         for begin, end in zip([0, *cuts], [*cuts, len(raws)], strict=True):
-            for _, value, _ in router.route(raws[begin:end]).routed:
-                _, events = unpack(value)
-                found.update(
-                    {
-                        decode_line(events.lines[n])[0].event_id: events.key(n)
-                        for n in range(len(events))
-                    }
-                )
-        return found
+            outcome = router.route(raws[begin:end])
+            refused += [one.place for one in outcome.refused]
+            for _, value, _ in outcome.routed:
+                events = unpack(value)[1]
+                for n, line in enumerate(events.lines):
+                    found[events.key(n)] = decode_line(line)[0].event_id
+        return found, refused
 
-    whole = keys([])
+    whole = routed([])
 
-    assert 6 == len(whole)
-    assert sorted(whole.values(), key=lambda key: key[2]) == sorted(whole.values())
-    for cut in range(1, 6):
-        assert whole == keys([cut])
+    assert len(whole[0]) > 30
+    for _ in range(5):
+        assert whole == routed(sorted(rng.sample(range(1, len(raws)), rng.randint(1, 12))))
 
 
 def test_what_is_no_event_is_refused_with_its_place_and_stops_nothing() -> None:

@@ -22,6 +22,7 @@ from streams.kafka.routed import MAX_LINES, START, Events, Ints, Key, Routed, pa
 
 CANONICAL = "canonical"
 _INDEX_BITS = MAX_LINES.bit_length() - 1  # of a place: the line of a record
+FIRST_EVENTS = 16  # of a partition that are looked at one by one, at least
 AHEAD = "clock_ahead: more than an hour ahead of every other event"
 
 Adapt = Callable[[bytes, str, str, int], Adapted]  # value, format, source, broker's time in ms
@@ -176,12 +177,22 @@ class Router:
             outcome.refused.append(self._broken(int(places[at]), line, error))
         values, rows = read.values, read.places
         times, where = values[FIELDS["timestamp"]], places[rows]
-        if self._steady(times):
-            kept = [lines[at] for at in rows.tolist()] if read.broken else lines
-        else:
-            records, times, where = self._one_by_one(read.records, times, where, outcome)
-            values = columns_of(records, times)
-            kept = [msgspec.json.encode(record) for record in records]
+        kept = [lines[at] for at in rows.tolist()] if read.broken else lines
+        slow = 0
+        records: list[Any] = []
+        first: list[Ints] = []
+        while slow < len(times) and not self._steady(times[slow:]):
+            some = slice(slow, slow + FIRST_EVENTS)
+            found = self._one_by_one(read.records, some, times, where, outcome)
+            records += found[0]
+            first.append(found[1])
+            slow = min(some.stop, len(times))
+        if slow:
+            early = np.concatenate(first)
+            values = np.concatenate([columns_of(records, early[:, 0]), values[:, slow:]], axis=1)
+            kept = [msgspec.json.encode(record) for record in records] + kept[slow:]
+            times = np.concatenate([early[:, 0], times[slow:]])
+            where = np.concatenate([early[:, 1], where[slow:]])
         clock = np.maximum.accumulate(times)
         if len(clock):
             clock = np.maximum(clock, self._reached)
@@ -193,25 +204,30 @@ class Router:
 
     def _steady(self, times: Ints) -> bool:
         """Whether no event needs a witness (see `streams.clock`)."""
-        if self._clock.held is not None or self._clock.now_ms == NO_TIME or not len(times):
-            return not len(times)
+        if self._clock.held is not None or self._clock.now_ms == NO_TIME:
+            return False
         steps = np.diff(np.maximum.accumulate(times), prepend=self._clock.now_ms)
         return bool(steps.max() <= JUMP_MS)
 
     def _one_by_one(
-        self, records: Any, times: Ints, places: Ints, outcome: Outcome
-    ) -> tuple[list[Any], Ints, Ints]:
-        """An event that waited for a witness stands just before it, however fetches cut them."""
+        self, records: Sequence[Any], some: slice, times: Ints, places: Ints, outcome: Outcome
+    ) -> tuple[list[Any], Ints]:
+        """Some events that may need a witness, with their times and places.
+
+        One that waited stands just before its witness, however fetches cut the partition.
+        """
         out: list[tuple[Any, int, int]] = []
-        for record, time, place in zip(records, times.tolist(), places.tolist(), strict=True):
-            one = np.array([time], np.int64), np.array([place], np.int64)
-            kept, when, where, ahead = self._clock.admit([record], *one)
+        for at in range(len(times))[some]:
+            kept, when, where, ahead = self._clock.admit(
+                [records[at]], times[at : at + 1], places[at : at + 1]
+            )
             outcome.refused += [self._ahead(held) for held in ahead]
-            for event, at, number in zip(kept, when.tolist(), where.tolist(), strict=True):
-                out.append((event, at, number if number == place else place - 1))
-                self._clock.now_ms = max(self._clock.now_ms, at)
+            place = int(places[at])
+            for event, then, number in zip(kept, when.tolist(), where.tolist(), strict=True):
+                out.append((event, then, number if number == place else place - 1))
+                self._clock.now_ms = max(self._clock.now_ms, then)
         found = np.array([one[1:] for one in out], np.int64).reshape(-1, 2)
-        return [one[0] for one in out], found[:, 0], found[:, 1]
+        return [one[0] for one in out], found
 
     def _packed(self, shard: int, events: Events, rows: Ints) -> list[tuple[int, bytes, int]]:
         mine = events.take(rows)

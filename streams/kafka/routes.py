@@ -16,6 +16,7 @@ from streams.kafka.publisher import Promise, Publisher
 from streams.kafka.reading import Reading
 from streams.kafka.restore import router_key
 from streams.kafka.router import Adapt, Outcome, Raw, Router
+from streams.kafka.slab import End
 from streams.kafka.topics import HEADER_FORMAT, HEADER_SOURCE, Names
 from streams.metrics import Metrics
 from streams.quarantine import Refused
@@ -36,6 +37,7 @@ class Route(Reading):
         self.router = router
         self.told_at = self.event_at = time.monotonic()
         self.idle_at = self.changed_at = 0.0
+        self.stands, self.stands_at = (-1, -1), time.monotonic()
         self.idle_level = -1
         self.kept = router.next
 
@@ -113,13 +115,11 @@ class Routes:
 
     # --- now and then -----------------------------------------------------------------------
 
-    async def tick(
-        self, ends: Mapping[TP, tuple[int, int] | None], furthest: int | None, now: float
-    ) -> None:
+    async def tick(self, ends: Mapping[TP, End | None], furthest: int | None, now: float) -> None:
         """Tells shards how far we are, and that there is no more where that is so.
 
         Args:
-            ends: end of each partition by the broker's last word, and when that was (ms).
+            ends: end of each partition by the broker's last word.
             furthest: largest clock of any source that this worker knows; None when it knows none.
         """
         for tp, route in list(self.routes.items()):
@@ -130,12 +130,23 @@ class Routes:
                 await self._send(route, route.router.behind())
             seen = ends.get(tp)
             if seen is not None and self._is_idle(route, seen, now):
-                await self._say_idle(route, seen[1], furthest, now)
+                await self._say_idle(route, seen.when_ms, furthest, now)
 
-    def _is_idle(self, route: Route, seen: tuple[int, int], now: float) -> bool:
-        end, when = seen
-        fresh = time.time() * 1000 - when <= FRESH_MS
-        return fresh and route.expect >= end and now - route.event_at >= self._idle_after_s
+    def _is_idle(self, route: Route, seen: End, now: float) -> bool:
+        """Whether all that the broker has was routed, for long enough.
+
+        Where a partition ends with marks of transactions, its last record is before its end; what
+        was fetched and what was handed over must then stand still together.
+        """
+        fresh = time.time() * 1000 - seen.when_ms <= FRESH_MS
+        routed = route.expect >= seen.end or (
+            seen.position >= seen.end and route.expect == seen.delivered + 1
+        )
+        where = (seen.position, route.expect)
+        if where != route.stands:
+            route.stands, route.stands_at = where, now
+        still = now - max(route.event_at, route.stands_at)
+        return fresh and routed and still >= self._idle_after_s
 
     async def _say_idle(self, route: Route, seen_ms: int, furthest: int | None, now: float) -> None:
         level = furthest if furthest is not None else int(now)

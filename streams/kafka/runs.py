@@ -234,7 +234,8 @@ class Runs:
         """Writes the shards that moved into the state topic.
 
         Raises:
-            SnapshotFailed, KafkaError: nothing is lost; the next try writes what is missing.
+            SnapshotFailed: nothing is lost; there is another try.
+            KafkaError: the worker has to end, for it cannot know what was written.
         """
         due = [r for r in self.runs.values() if r.kept != r.shard.next and not r.busy]
         if not due:

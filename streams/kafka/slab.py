@@ -6,7 +6,7 @@ be committed, is what the worker says: its snapshots decide, not the offsets of 
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
@@ -20,6 +20,22 @@ class Slab(list[Any]):
     """The records of one fetch; `turn` counts how often the partition was rewound before."""
 
     turn = 0
+
+
+class End(NamedTuple):
+    """The end of a partition.
+
+    Attributes:
+        end: offset after its last record, as the broker last said.
+        when_ms: when it said so, wall clock.
+        position: offset to fetch next.
+        delivered: last offset that was handed over; -1 for none.
+    """
+
+    end: int
+    when_ms: int
+    position: int
+    delivered: int
 
 
 class Positions(Protocol):
@@ -45,8 +61,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
         found = await coordinator.fetch_committed_offsets(parts)
         return {TP(part.topic, part.partition): at.offset for part, at in found.items()}
 
-    def end_seen(self, tp: TP) -> tuple[int, int] | None:
-        """End of a partition as the broker last said it, and when: wall clock in ms."""
+    def end_seen(self, tp: TP) -> End | None:
+        """What the broker last said about the end of a partition."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         part = driver.ensure_aiokafka_TP(tp)
         if assignment is None or part not in assignment.tps:
@@ -54,7 +70,10 @@ class _Thread(driver.AIOKafkaConsumerThread):
         state = assignment.state_value(part)
         if state is None or state.highwater is None or state.timestamp is None:
             return None
-        return int(state.highwater), int(state.timestamp)
+        position = int(state.position) if state.has_valid_position else -1
+        consumer: Any = self.consumer
+        delivered = consumer.delivered.get(tp, -1)
+        return End(int(state.highwater), int(state.timestamp), position, delivered)
 
 
 class Consumer(driver.Consumer):
@@ -64,6 +83,7 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.turns: dict[TP, int] = {}
+        self.delivered: dict[TP, int] = {}  # last offset that was handed over
         self._known: Mapping[TP, int] = {}  # what the group had committed
         super().__init__(*args, **options)
 
@@ -83,6 +103,7 @@ class Consumer(driver.Consumer):
             if records:
                 slab = Slab(records)
                 slab.turn = self.turns.get(tp, 0)
+                self.delivered[tp] = records[-1].offset
                 slabs[tp] = [slab]
         return slabs
 
@@ -133,7 +154,7 @@ class Consumer(driver.Consumer):
         await super().perform_seek()  # which takes where we begin for what is committed
         self._committed_offset.update({tp: self._known.get(tp) for tp in self.assignment()})
 
-    def end_seen(self, tp: TP) -> tuple[int, int] | None:
+    def end_seen(self, tp: TP) -> End | None:
         """See `_Thread.end_seen`."""
         return self._thread.end_seen(tp)
 

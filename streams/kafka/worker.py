@@ -180,6 +180,7 @@ class Worker:
             mine = old_routes.get(tp)
             if mine is not None and not mine.busy:
                 mine.turn = turns.get(tp, 0)
+                mine.router.sources = self.sources
                 self.routes.routes[tp] = mine
             else:
                 self.routes.open(tp, states.get(tp.partition), turns.get(tp, 0))
@@ -305,9 +306,12 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            if self.publisher.failure is not None:
-                self.failure = self.failure or self.publisher.failure
+            stopped = "Faust stopped" if self.app.should_stop else None
+            if (reason := self.publisher.failure or stopped) is not None:
+                self.failure = self.failure or reason
+                log.error("cannot go on: %s", self.failure)
                 self.stopping.set()
+                return
             try:
                 now = time.monotonic()
                 consumer = self.app.consumer

@@ -22,7 +22,7 @@ from streams.web import Server, address, listen
 
 EXIT_FAILED = 70  # the worker cannot go on; a supervisor should start it again
 EXIT_BUSY = 75
-SETTLE_S = 60.0  # without an assignment for so long, `/readyz` says so
+SILENT_S = 120.0  # an assigned partition of which no broker says anything for so long
 
 log = logging.getLogger("tripmeter.worker")
 
@@ -93,12 +93,15 @@ async def _collect() -> None:
 
 
 def waits(worker: Worker) -> bool:
-    """Whether records wait for this worker, as far as the broker said."""
+    """Whether records wait for this worker, as far as the broker said; or it says nothing more."""
     consumer = worker.app.consumer
-    readings = {**worker.routes.routes, **worker.runs.runs}
-    for tp, one in readings.items():
+    for tp, one in {**worker.routes.routes, **worker.runs.runs}.items():
         seen = consumer.end_seen(tp)
-        if seen is not None and seen[0] > one.expect:
+        if seen is None:
+            continue
+        behind = seen.end > max(one.expect, seen.position, seen.delivered + 1)
+        taken = seen.delivered >= one.expect
+        if behind or taken or time.time() - seen.when_ms / 1000 > SILENT_S:
             return True
     return False
 
