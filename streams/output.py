@@ -29,7 +29,7 @@ class CoreSettings(BaseModel):
         frozenset(), description="users, keys or tenants that may act in several tenants"
     )
     canaries: frozenset[str] = Field(
-        frozenset(), description="keys planted to be stolen, which nobody may use"
+        frozenset(), description="what was planted to be stolen: keys, records, addresses, texts"
     )
     revoked: dict[str, AwareDatetime] = Field(
         {}, description="key -> when it was revoked, after which nobody may use it"
