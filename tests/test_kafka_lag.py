@@ -35,7 +35,7 @@ def _commit(kafka: KafkaSettings, group: str, offsets: dict[tuple[str, int], int
 
 
 @pytest.mark.kafka
-def test_what_no_worker_has_judged_counts_in_events_and_in_lanes(
+def test_what_no_worker_has_judged_counts_in_events_lanes_and_decisions(
     kafka: KafkaSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provision(kafka)
@@ -45,9 +45,12 @@ def test_what_no_worker_has_judged_counts_in_events_and_in_lanes(
     _send(kafka, lane, 0, 3)
     _send(kafka, names.findings, 0, 2)
     _send(kafka, names.control, 0, 5)
-    assert {names.events: 7, lane: 3} == {t: n for t, n in measure(kafka).topics().items() if n}
+    assert {names.events: 7, lane: 3, names.control: 5} == {
+        topic: count for topic, count in measure(kafka).topics().items() if count
+    }
 
-    _commit(kafka, names.worker_group, {(names.events, 1): 6, (lane, 0): 3})
+    judged = {(names.events, 1): 6, (lane, 0): 3, (names.control, 0): 5}
+    _commit(kafka, names.worker_group, judged)
     _commit(kafka, names.deliver_group, {(names.findings, 0): 1})
     assert 0 == main(["lag", "--config", str(config(tmp_path / "t.toml", kafka)), "--json"])
     told = json.loads(capsys.readouterr().out)

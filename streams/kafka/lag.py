@@ -108,8 +108,7 @@ def measure_with(admin: Any, kafka: KafkaSettings) -> Lag:
     read = {group: _committed(admin, group) for group in (worker, deliver)}
     begins = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
     ends = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST))
-    optional = {part for part in parts if part.topic == names.control} - set(read[worker])
-    of_workers = [p for p in parts if p.topic != names.findings and p not in optional]
+    of_workers = [p for p in parts if p.topic != names.findings]
     of_deliver = [p for p in parts if p.topic == names.findings]
     return Lag(
         tuple(_behind(of_workers, read[worker], begins, ends)),
