@@ -10,9 +10,12 @@ from detectors.shared_session import SharedSession
 from schemas.decode import decode_line
 from schemas.records import Control
 from schemas.testing import event
-from streams.kafka.lanes import FIRST, KEYED, SPECS, lane_of
+from streams.kafka.lanes import BY_NAME, FIRST, KEYED, SPECS, lane_of
 from streams.kafka.routed import Key, control, unpack
 from streams.kafka.router import Raw, Router
+from streams.kafka.shard import Shard
+from streams.output import CoreSettings
+from streams.snapshot import BadSnapshot
 from tests.lanes_in_memory import SHARDS, Installation, essence, nothing, replayed, unordered
 from tests.traffic import small_day
 
@@ -192,6 +195,17 @@ def test_what_an_operator_decides_holds_for_what_is_judged_after_it() -> None:
         told += [next(one.mode for one in parts.findings if one.detector == "shared-session")]
 
     assert ["monitor", "active"] == told
+
+
+def test_a_state_of_another_form_is_refused_so_that_an_older_one_or_the_topic_is_used() -> None:
+    shard = Shard(BY_NAME[FIRST], 0, SHARDS, CoreSettings())
+    other = Shard(BY_NAME[FIRST], 0, SHARDS + 1, CoreSettings())
+    stricter = Shard(BY_NAME[FIRST], 0, SHARDS, CoreSettings(alert_budget=0.1))
+
+    for state in (b"", b"rubbish", other.state(), stricter.state(), shard.state()[:-9]):
+        with pytest.raises(BadSnapshot):
+            shard.load(state)
+    shard.load(shard.state())
 
 
 def test_every_inspecting_detector_runs_in_one_lane() -> None:
