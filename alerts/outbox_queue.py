@@ -75,16 +75,30 @@ class Queue:
                     self.add(name, [(closing_key(incident, finding), finding)], incident)
 
     def incident(
-        self, incident: Incident, finding: Finding, change: int, only: str | None = None
+        self,
+        incident: Incident,
+        finding: Finding,
+        change: int,
+        *,
+        only: str | None = None,
+        new: bool = False,
     ) -> None:
-        """Queues the newest revision of an incident; `change` is its number in the history."""
+        """Queues the newest revision of an incident.
+
+        Args:
+            finding: its newest.
+            change: number in the history.
+            only: this destination, instead of all that want it.
+            new: nothing of this incident can be waiting.
+        """
         if not incident.shown:
             return
         key = f"{incident.id}@{incident.revision}"
         for name in self.router.of_incident(incident):
             if only not in (None, name):
                 continue
-            if not self._replace(name, incident) and self._room(name, 1, change=change):
+            replaced = not new and self._replace(name, incident)
+            if not replaced and self._room(name, 1, change=change):
                 row = _row(name, key, incident.id) | {"about": "incident"}
                 row |= {"change": incident.change, "priority": priority_of(incident)}
                 self._insert(name, [row])
@@ -207,7 +221,7 @@ def _refill_incidents(queue: Queue, name: str, first: int) -> int | None:
     for number, body, finding in rows:
         incident = Incident.model_validate_json(body)
         if name in queue.router.of_incident(incident):
-            queue.incident(incident, Finding.model_validate_json(finding), number, name)
+            queue.incident(incident, Finding.model_validate_json(finding), number, only=name)
     return rows[-1][0] + 1 if len(rows) == REFILL else None
 
 

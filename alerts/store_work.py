@@ -100,7 +100,7 @@ class Work:
             if step.change in ("resolved", "false_positive", "reopened"):
                 queue.closing(step, self._findings(step))
         for id, told in _last_to_tell(self._steps).items():
-            queue.incident(told, self._finding(id), numbers[id])
+            queue.incident(told, self._finding(id), numbers[id], new=id in self._new)
 
     def _put(self, before: Incident | None, after: Incident) -> None:
         if after is before:

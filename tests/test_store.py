@@ -307,6 +307,20 @@ def test_old_findings_and_closed_incidents_go_active_ones_stay(tmp_path: Path) -
     )  # fmt: skip
 
 
+def test_what_an_outage_took_on_the_disk_is_given_back(desk: Desk, tmp_path: Path) -> None:
+    def pages(what: str) -> int:
+        return int(sql(desk.store.engine, f"PRAGMA {what}")[0][0])
+
+    desk.found(*(finding(f"f-{n}", summary="x" * 3000) for n in range(200)))
+    full = pages("page_count")
+    desk.told("siem")
+    free = pages("freelist_count")
+    with writing(desk.store.engine) as connection:
+        desk.store.trim_in(connection)
+    assert (0, full - free) == (pages("freelist_count"), pages("page_count"))
+    assert free > 50
+
+
 def test_a_database_of_another_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "old.db") as old:
         old.execute("CREATE TABLE findings (id TEXT, revision INTEGER, json BLOB)")
