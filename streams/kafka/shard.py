@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import zstandard
 from pydantic import ValidationError
 
 from schemas.finding import Finding
@@ -33,6 +34,8 @@ from streams.output import CoreSettings, Output
 from streams.snapshot import BadSnapshot
 
 STATE_FORM = 1
+_PRESS, _INFLATE = zstandard.ZstdCompressor(level=-5), zstandard.ZstdDecompressor()
+"""A core's snapshot is written down plain: what is packed changes everywhere when a byte does."""
 BLOCK_EVENTS = 4000  # judged at a time: a block keeps the worker's loop busy for 20 ms or so
 MAX_HELD_BYTES = 32 << 20  # of lines that wait in memory, for each shard
 
@@ -216,7 +219,10 @@ class Shard:
                 "told": list(min(told, default=START)),
                 "counts": [self.unreadable, self.gaps],
                 "aside": sorted(map(list, self.suspicion.aside)),
-                "core": {str(mark): one.snapshot() for mark, one in self.pipelines.items()},
+                "core": {
+                    str(mark): _INFLATE.decompress(one.snapshot())
+                    for mark, one in self.pipelines.items()
+                },
             }
         )
 
@@ -231,7 +237,9 @@ class Shard:
             if (state["form"], state["shards"]) != (STATE_FORM, self.shards):
                 raise BadSnapshot("of another form, or another number of shards")
             pipelines = {
-                mark: OrderedPipeline.restore(state["core"][str(mark)], self.core, names)
+                mark: OrderedPipeline.restore(
+                    _PRESS.compress(state["core"][str(mark)]), self.core, names
+                )
                 for mark, names in self._runs.items()
             }
             self.merge.load(state["merge"])
