@@ -61,6 +61,14 @@ def test_an_address_they_always_used_is_quiet() -> None:
     assert [] == alone(lines, NAME)
 
 
+def test_those_who_are_at_home_there_are_not_counted_with_new_guests() -> None:
+    hosts = [used(i, i, "198.18.0.9") for i in range(STRANGERS)]
+    guests = [used(THEN + 60 * i, STRANGERS + i, "198.18.0.9") for i in range(STRANGERS - 1)]
+    lines = [*homes(2 * STRANGERS), *hosts, *away(STRANGERS), *guests]
+
+    assert [] == alone(lines, NAME)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -2,6 +2,8 @@
 
 from itertools import permutations
 
+from detectors.shared_key import SharedKey
+from schemas.testing import record
 from tests.detecting import HOUR, KEY, alone, call
 
 NAME = "shared-key"
@@ -33,6 +35,13 @@ def test_a_key_that_begins_its_work_for_another_on_another_day_is_quiet() -> Non
     handed_over = [call(early + hour * HOUR, tenant="globex") for hour in range(3)]
     assert [] == alone([call(late, tenant="acme"), *handed_over], NAME)
     assert 1 == len(alone([call(late, tenant="acme"), call(DAY - 1, tenant="globex")], NAME))
+
+
+def test_an_event_that_is_shown_again_is_nothing_new() -> None:
+    detector, hour_ms = SharedKey(), 3_600_000
+    for hour, tenant in ((23, "acme"), (25, "globex"), (26, "globex"), (27, "globex")):
+        event = record(id=f"e{hour}", key=KEY, tenant=tenant)
+        assert [] == list(detector.inspect(event, hour * hour_ms))
 
 
 def test_one_tenant_is_quiet_and_so_are_two_keys_and_events_without_a_tenant() -> None:
