@@ -16,6 +16,7 @@ from schemas.finding import Entity, Family, Finding, Severity
 MAX_FINDINGS = 50  # findings an incident names; older ones are only counted
 MAX_HISTORY = 50  # entries it carries: the first, then the newest; the store has them all
 MAX_TOLD = 500  # characters of a reason
+MAX_NAME = 128  # characters of who did something
 RUNNER = "tripmeter"  # who did what no person did
 
 State = Literal["open", "acked", "snoozed", "resolved", "false_positive"]
@@ -86,7 +87,7 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     verb: Verb
-    by: Annotated[str, MaxLen(128)]
+    by: Annotated[str, MaxLen(MAX_NAME)]
     at: datetime
     reason: str = ""
     until: datetime | None = Field(None, description="end of an ack or a snooze")

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from alerts.incident import Action, Incident
+from alerts.incident import MAX_NAME, MAX_TOLD, Action, Incident
 from alerts.silences import BadSilence, Preview, Silence, Silences, checked, keep_in
 from alerts.store import AlertStore, UnknownIncident
 from alerts.store_engine import writing
@@ -79,7 +79,7 @@ class Desk:
                     detector=detector,
                     entity=incident.entity,
                     owner=action.by,
-                    reason=action.reason,
+                    reason=action.reason[:MAX_TOLD],
                     effective=min(incident.last, action.at),  # later revisions are expected, too
                     until=action.until or action.at + EXPECTED,
                 ),
@@ -132,8 +132,8 @@ class Desk:
             detector=detector,
             entity=entity,
             tenant=tenant,
-            owner=owner,
-            reason=reason,
+            owner=owner[:MAX_NAME],
+            reason=reason[:MAX_TOLD],
             effective=now,
             until=until,
         )

@@ -19,8 +19,8 @@ def covers(stronger: Incident, weaker: Incident) -> bool:
     """
     if not stronger.active or stronger.id == weaker.id or stronger.mode == "monitor":
         return False
-    if stronger.inhibited_by is not None or stronger.state == "snoozed":
-        return False  # nobody is hearing of it
+    if stronger.inhibited_by is not None:
+        return False  # nobody heard of it; one that is snoozed somebody knows
     if stronger.entity == weaker.entity:
         weak = COVERS.get(stronger.family, frozenset())
         return weaker.family in weak and weaker.severity.rank <= stronger.severity.rank

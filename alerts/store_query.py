@@ -100,10 +100,15 @@ class Query:
         return self._bodies(query)
 
     def history(self, incident: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Who did what when, oldest first; also what findings did."""
-        query = select(HISTORY).where(H.incident == incident).order_by(H.number).limit(limit)
+        """Who did what when, oldest first: the newest of it, and the newest of what findings did."""
+        mine = select(HISTORY).where(H.incident == incident).order_by(H.number.desc()).limit(limit)
         with reading(self.engine) as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            rows = [
+                dict(row)
+                for people in (H.change != "updated", H.change == "updated")
+                for row in connection.execute(mine.where(people)).mappings()
+            ]
+        return sorted(rows, key=lambda row: int(row["number"]))
 
     def last_change(self) -> int:
         """Number of the newest change of any incident; 0 when there was none."""

@@ -236,8 +236,7 @@ WEAK = frozenset().union(*COVERS.values())  # families that another incident may
 
 def _weight(incident: Incident) -> tuple[Any, ...]:
     """What decides which others it covers."""
-    return (incident.active, incident.state == "snoozed", incident.severity, incident.mode,
-            incident.inhibited_by)  # fmt: skip
+    return (incident.active, incident.severity, incident.mode, incident.inhibited_by)
 
 
 def _last_to_tell(steps: Iterable[Incident]) -> dict[str, Incident]:

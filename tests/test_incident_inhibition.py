@@ -48,11 +48,19 @@ def test_an_outage_elsewhere_covers_nothing() -> None:
     assert not covers(outage, storm(evidence={"events": events}))
 
 
-def test_what_is_over_snoozed_or_only_watched_covers_nothing() -> None:
-    for verb in ("resolve", "snooze"):
-        action = Action(verb=verb, by="ana", at=NOON)  # type: ignore[arg-type]
-        assert not covers(act(given(), action, Policy()), storm())
+def did(verb: Any) -> Incident:
+    return act(given(), Action(verb=verb, by="ana", at=NOON), Policy())
+
+
+def test_what_is_over_or_only_watched_covers_nothing() -> None:
+    assert not covers(did("resolve"), storm())
+    assert not covers(did("false_positive"), storm())
     assert not covers(given(mode="monitor"), storm())
+
+
+def test_who_snoozes_the_cause_is_not_woken_by_what_follows_from_it() -> None:
+    assert covers(did("snooze"), storm())
+    assert covers(did("ack"), storm())
 
 
 def test_the_most_severe_of_several_covers() -> None:

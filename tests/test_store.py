@@ -168,6 +168,14 @@ def test_what_somebody_did_is_in_the_history_and_on_the_way_to_people(desk: Desk
     ]
 
 
+def test_the_history_of_a_busy_incident_still_says_what_people_did(desk: Desk) -> None:
+    desk.found(finding())
+    desk.did("ack")
+    desk.found(*(finding(f"g-{n}") for n in range(9)))
+    rows = desk.query.history(desk.only().id, limit=3)
+    assert ["opened", "acked", *["updated"] * 3] == [row["change"] for row in rows]
+
+
 def test_a_button_pressed_twice_is_one_line_of_history(desk: Desk) -> None:
     desk.found(finding())
     desk.did("ack")
