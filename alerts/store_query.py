@@ -100,7 +100,7 @@ class Query:
         return self._bodies(query)
 
     def history(self, incident: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Who did what when, oldest first: the newest of it, and the newest of what findings did."""
+        """Who did what when, oldest first: the newest of that, and of what findings did."""
         mine = select(HISTORY).where(H.incident == incident).order_by(H.number.desc()).limit(limit)
         with reading(self.engine) as connection:
             rows = [
