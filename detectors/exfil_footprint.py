@@ -13,8 +13,8 @@ from schemas.finding import About, Severity
 
 RARE = 0.15  # share of the sessions that used a tool and then sent there, over all tenants
 RARE_AT_HOME = 0.5  # and of the tenant's own, at most
-COMMON = 8  # sessions that sent there: then it is usual, however many did not
-TAKERS = 56  # sessions counted for one tool; COMMON of more than these are no longer rare
+COMMON = 7  # sessions that sent there: then it is usual, however many did not
+TAKERS = 48  # sessions counted for one tool; COMMON of more than these are no longer rare
 SENDS = 4  # of any tool, before anything is rare
 TOOL_SENDS = 12  # of one tool, from which it is told whether all it sends is rare
 OPEN_SHARE = 0.7  # of them rare: then a rare destination says nothing
