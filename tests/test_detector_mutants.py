@@ -63,7 +63,6 @@ MUTANTS = [
     ("first_touch_burn", "if row >= IN_A_ROW:", "if row:"),
     ("usage_gap", 'missing < max(EXPECTED, LONGER * flow["worst"])', "missing < EXPECTED"),
     ("usage_gap", 'missing < max(EXPECTED, LONGER * flow["worst"])', 'missing < 3 * flow["worst"]'),
-    ("usage_gap", 'before + count) / 2 if flow["hours"] >= WEEK', "count) / 1 if True"),
     ("usage_gap", 'if flow["told"] != flow["last"][0]:', "if True:"),
 ]
 
