@@ -37,16 +37,21 @@ def _last(rows: Iterable[Row]) -> Found:
 
 
 def _same(rows: Iterable[Row]) -> Found:
-    """The last revision of each finding, without what says how it was run.
+    """The last revision of each finding, without what the way it was run decides.
 
-    `time` is the moment of the decision: the event that decided comes from whichever key was read
-    first, and the order of keys is not kept between partitions.
+    A key's own events keep their order through Kafka; those of different keys that meet in a
+    session, a resource or an address are put in the order of their times. So which of them decided,
+    and when, may be another than in a file; what happened in all may not.
     """
-    how = ("provenance", "time")
-    return {
-        id: {key: value for key, value in row.items() if key not in how}
-        for id, row in _last(rows).items()
-    }
+    return {id: _content(row) for id, row in _last(rows).items()}
+
+
+def _content(row: Row) -> Row:
+    if row["entity"]["lane"] == "credential":
+        return {key: value for key, value in row.items() if key not in ("provenance", "time")}
+    kept = ("id", "revision", "final", "detector", "entity", "tenant", "severity", "summary")
+    totals = row["evidence"].get("totals") if row["final"] else None
+    return {**{key: row[key] for key in kept}, "totals": totals, "cost_usd": row["cost_usd"]}
 
 
 def _differences(ours: Found, theirs: Found) -> dict[str, dict[str, Any]]:
