@@ -114,19 +114,20 @@ class ExfilFootprint(Detector):
     ) -> Iterator[Verdict]:
         time_ms, id, tool, destinations, _ = send
         before = sorted(t for t, first in tools.items() if first < time_ms and t != tool)
-        odd: list[tuple[float, str, str]] = []
-        for place in destinations:
+        odd: list[tuple[float, int, str]] = []
+        for number, place in enumerate(destinations):
             for used in before:
                 share = self._share(used, place, session, time_ms)
                 at_home = self._share(f"{tenant}\0{used}", place, session, time_ms)
                 if share < RARE and at_home <= RARE_AT_HOME:
-                    odd.append((share, used, place))
+                    odd.append((share, number, used))
                 self._visit(f"{used}\0\0{place}", session, time_ms)
                 self._visit(f"{tenant}\0{used}\0\0{place}", session, time_ms)
         self._count(send, bool(odd))
         if not odd or self._all_rare(tool, time_ms):
             return
-        share, used, place = min(odd)
+        share, number, used = min(odd)
+        place = destinations[number]
         yield Verdict(
             "a call with side effects sent to where sessions with these tools hardly ever send",
             {"tool": tool, "destination": place, "after": used, "usual_share": round(share, 3)},
