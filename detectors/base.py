@@ -189,7 +189,7 @@ class Detector:
 
     @property
     def only(self) -> frozenset[str] | None:
-        """Keys whose events it inspects; None is everybody's."""
+        """Keys whose events it inspects; None is everybody's. Never changes."""
         return None
 
     @property

@@ -24,7 +24,8 @@ class Inspectors:
     """
 
     def __init__(self, detectors: list[Detector], reporter: Reporter) -> None:
-        self._detectors = [detector for detector in detectors if detector.takes]
+        asked = [detector for detector in detectors if detector.takes]
+        self._detectors = [one for one in asked if one.only is None or one.only]  # else: no list
         self._narrow = [Narrow(detector) for detector in self._detectors]
         self._reporter = reporter
         self._told = {one.about.id: Memory(DAY_MS, TOLD_LIMIT) for one in self._detectors}
