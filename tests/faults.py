@@ -35,7 +35,8 @@ class Collector:
         self.tls = tls
         self.taken: list[str] = []
         self.requests: list[tuple[float, list[str]]] = []
-        self.tokens: list[str] = []
+        self.tokens: list[bytes] = []
+        self.body = b""  # of the last request
         self.times: dict[str, float] = {}
         self.released = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0), reuse_port=False)
@@ -78,6 +79,9 @@ class Collector:
             if self.tls is not None:
                 connection = self.tls.wrap_socket(connection, server_side=True)
             head, body = _request(connection)
+            with suppress(OSError, EOFError):
+                body = gzip.decompress(body)
+            self.body = body
             keys = _keys(body)
             self.tokens += re.findall(rb"(?i)authorization: Splunk (\S+)", head)
             self.requests.append((time.monotonic(), keys))
@@ -120,7 +124,7 @@ class Site:
     def __init__(self, folder: Path, broken: Collector, **settings: Any) -> None:
         self.broken, self.fine = broken, Collector()
         self.token = folder / "token"
-        self.token.write_text("t\n")
+        self.token.write_text("hec-0123456789abcdef\n")
         scheme = "https" if broken.tls else "http"
         common = {"type": "splunk_hec", "token_file": str(self.token), "timeout_s": 0.5}
         url = f"{scheme}://127.0.0.1:{broken.port}"
@@ -184,6 +188,4 @@ def _request(connection: socket.socket) -> tuple[bytes, bytes]:
 
 
 def _keys(body: bytes) -> list[str]:
-    with suppress(OSError, EOFError):
-        body = gzip.decompress(body)
     return [k.decode() for k in re.findall(rb'"key": ?"([^"]+)"', body)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-START_S = 20.0
+START_S = 60.0
 STOP_S = 30.0
 
 

@@ -5,6 +5,7 @@ works has all of them within a second; the operator is told as often as stated, 
 the destination was mended it has all of them, under the same keys.
 """
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -147,9 +148,10 @@ def test_404(trial: Trial) -> None:
 
 def test_409_means_it_is_there_already(trial: Trial) -> None:
     def behave(collector: Collector, connection: socket.socket, keys: list[str]) -> None:
-        collector.taken += KEYS
+        ids = re.findall(rb'"_id": ?"([^"]+)"', collector.body)
+        collector.taken += [id.decode() for id in ids]
         item = {"create": {"status": 409, "error": {"type": "version_conflict_engine_exception"}}}
-        answer(connection, 200, {"errors": True, "items": [item] * len(KEYS)})
+        answer(connection, 200, {"errors": True, "items": [item] * len(ids)})
 
     trial.survives(
         behave, told=0, tries=1, mend=lambda site: None, type="elastic", index="findings"
@@ -237,16 +239,16 @@ def test_dns_failure(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_expired_token_that_is_replaced(trial: Trial) -> None:
     def behave(collector: Collector, connection: socket.socket, keys: list[str]) -> None:
-        if collector.tokens[-1] != b"new":
+        if collector.tokens[-1] != b"hec-new-0123456789":
             answer(connection, 403, {"text": "Invalid token", "code": 4})
         else:
             take(collector, connection, keys)
 
     def mend(site: Site) -> None:
-        token.write_text("new\n")
+        token.write_text("hec-new-0123456789\n")
 
     token = trial._folder / "new-token"
-    token.write_text("old\n")
+    token.write_text("hec-old-0123456789\n")
     trial.survives(behave, told=1, mend=mend, token_file=str(token))
 
 
