@@ -57,6 +57,7 @@ class ToolDrift(Detector):
         ),
         blind_spot="a tool that returns other content of the same size",
         needs=("gen_ai.tool.name", "status"),
+        helps=("tool.result.size",),
     )
     takes = "sampled_tool"
     lane = "service"

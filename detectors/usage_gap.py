@@ -59,6 +59,7 @@ class UsageGap(Detector):
         ),
         blind_spot="a silence of everybody at once; flows in their first week or with few calls",
         needs=("tenant.id",),
+        helps=("ingest.source",),
     )
     takes = "sampled_any"
     lane = "service"

@@ -63,6 +63,9 @@ class About(BaseModel):
     needs: tuple[str, ...] = Field(
         (), description="wire names of the event fields it cannot work without"
     )
+    helps: tuple[str, ...] = Field(
+        (), description="wire names of further fields it looks at where a source has them"
+    )
     kinds: tuple[EventName, ...] = Field(
         (), description="kinds of events beside calls that it cannot work without"
     )

@@ -148,7 +148,7 @@ def test_it_names_versioned_techniques(kind: type[Detector]) -> None:
 @EACH
 def test_it_needs_fields_that_events_have(kind: type[Detector]) -> None:
     assert kind.about.needs
-    assert set(kind.about.needs) <= set(WIRE.values())
+    assert {*kind.about.needs, *kind.about.helps} <= set(WIRE.values())
 
 
 @EACH

@@ -128,7 +128,8 @@ def _spec(name: Lane) -> LaneSpec:
     masks = [spec.select for spec in windows] + [kind.takes for kind in keyed]
     shown = {spec.name for spec in windows}
     judging = [kind for kind in CATALOG if any(c.window in shown for c in kind.channels)]
-    wanted = [need for kind in (*inspecting, *judging) for need in kind.about.needs]
+    shows = [kind.about for kind in (*inspecting, *judging)]
+    wanted = [name for about in shows for name in (*about.needs, *about.helps)]
     needed = [_ATTRIBUTE[need] for need in wanted if need in _ATTRIBUTE]
     judges = ([name] if windows else []) + [kind.about.id for kind in keyed]
     fields = dict.fromkeys((*_SHOWN, *_CALLER, *(_SERVED if name == "service" else ()), *needed))
