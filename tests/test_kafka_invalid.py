@@ -25,8 +25,7 @@ def test_an_original_comes_back_with_the_key_and_is_not_in_the_clear() -> None:
     assert b"MARKER" == invalid.original(record, seal)
     assert b"MARKER" not in value
     assert "missing\\x1b[2J" == record.reason
-    assert {"topic": "events", "partition": 2, "offset": 77} == invalid.shown(record)["position"]
-    assert "sealed" not in invalid.shown(record)
+    assert invalid.Position("events", 2, 77) == record.position
 
 
 def test_another_key_is_named_and_opens_nothing() -> None:

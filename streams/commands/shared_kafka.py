@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streams.commands.shared import add_config, fail
@@ -52,8 +51,3 @@ def answered(work: Callable[[], int]) -> int:
         if (error.name or "").partition(".")[0] not in ("kafka", "aiokafka", "faust"):
             raise
         return fail("this command needs `pip install 'tripmeter[kafka]'`")
-
-
-def base_of(settings: "Settings") -> Path:
-    """The folder that relative paths of the configuration start from."""
-    return settings.base

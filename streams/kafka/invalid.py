@@ -7,7 +7,6 @@ opens it. Whoever may read the topic learns what was wrong, never what was in it
 import base64
 import binascii
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -114,10 +113,3 @@ def original(record: Invalid, seal: Seal) -> bytes:
         return seal.open(record.id, base64.b64decode(record.sealed, validate=True))
     except binascii.Error:
         raise QuarantineLocked("its sealed part is damaged") from None
-
-
-def shown(record: Invalid) -> dict[str, Any]:
-    """Everything but the sealed original, as JSON values."""
-    told: dict[str, Any] = msgspec.to_builtins(record)
-    del told["sealed"]
-    return told
