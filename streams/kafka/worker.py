@@ -46,12 +46,17 @@ IDLE_AFTER_S = 1.0
 log = logging.getLogger("tripmeter.worker")
 
 
+class NoPepper(Exception):
+    """An event holds a raw key, and this process cannot make a fingerprint of it."""
+
+
 class Worker:
     """One worker process.
 
     Args:
         settings: with the shards that the installation agreed on.
         data: folder for what is this process's alone.
+        pepper: for events that hold raw keys or come in other formats; None refuses these.
         instance: name that stays the same over restarts, for static membership.
     """
 
@@ -139,6 +144,8 @@ class Worker:
 
     def _adapt(self, value: bytes, format: str, source: str, observed: datetime) -> Adapted:
         pepper = self.pepper.secret if self.pepper is not None else b""
+        if self.pepper is None:
+            raise NoPepper
         told = context(self.settings, pepper, source or "kafka", observed)
         return (adapt if pepper else adapt_without_pepper)(value, format, told)
 
