@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from schemas.finding import Finding
@@ -262,19 +263,31 @@ def test_what_is_published_is_told_once_over_a_restart_and_rubbish_is_kept_aside
 
 
 @pytest.mark.kafka
-def test_a_standby_takes_over_from_one_that_is_killed_and_nothing_is_passed_over(
+def test_a_standby_takes_over_from_one_that_froze_and_one_reads_when_it_is_back(
     topics: KafkaSettings, tmp_path: Path
 ) -> None:
     file = config(tmp_path / "t.toml", topics)
     a, b = tmp_path / "a", tmp_path / "b"
     with DeliverProcess(a, file) as one, DeliverProcess(b, file) as two:
-        until(lambda: "standing by" in one.log + two.log, 90)
-        until(lambda: (one.log + two.log).count("reading") >= 1, 90)
-        active, standby = (one, two) if "standing by" in two.log else (two, one)
+        one.begun()
+        two.begun()
+
+        def reading() -> list[DeliverProcess]:
+            pages = {each: httpx.get(each.found + "/metrics").text for each in (one, two)}
+            return [each for each, page in pages.items() if "deliver_active 1.0" in page]
+
+        until(lambda: "standing by" in one.log + two.log and 1 == len(reading()), 90)
+        (active,) = reading()
+        standby = two if active is one else one
         _publish(topics, _findings(5))
         until(lambda: 5 == len(_told(active.data)), 90)
         assert set() == _told(standby.data)
-        active.signal(signal.SIGKILL)
+
+        active.signal(signal.SIGSTOP)
         _publish(topics, _findings(5, start=5))
         until(lambda: {f.id for f in _findings(5, start=5)} <= _told(standby.data), 90)
-    assert {one.id for one in _findings(10)} == _told(a) | _told(b)
+        active.signal(signal.SIGCONT)
+        until(lambda: active.log.count("standing by") + standby.log.count("standing by") > 1, 90)
+        _publish(topics, _findings(5, start=10))
+        until(lambda: {f.id for f in _findings(15)} == _told(a) | _told(b), 90)
+        until(lambda: 1 == len(reading()), 90)
