@@ -44,10 +44,10 @@ class FakeProbe:
 class Office:
     """A feed at noon."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str | None = None, **settings: Any) -> None:
         self.now = NOON + HOUR
         self.heard: list[Control] = []
-        self.runner = Store(folder, wall=lambda: self.now.timestamp())
+        self.runner = Store(folder, url=url, wall=lambda: self.now.timestamp())
         self.store: AlertStore = self.runner.alerts
         desk = Desk(self.store, self.heard.append, now=lambda: self.now)
         self.probe = FakeProbe()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
@@ -31,6 +32,7 @@ from schemas.finding import Finding
 PAGE = 50
 COUNTED = 10_000  # more than so many are not counted to the end
 SEARCHED = 10_000  # newest incidents whose stories are searched; names are searched in all
+STORY = ("title", "summary", "detectors", "services")
 MAX_RELATED = 8
 MAX_FINDINGS = 200  # of one incident, shown
 
@@ -139,12 +141,12 @@ class Feeds:
         newest = select(N.id, N.json).where(among).order_by(N.last.desc()).limit(SEARCHED)
         part = newest.subquery()
         told = part.c.json
+        story: ColumnElement[Any]
         if self._sqlite:
-            paths = ("$.title", "$.summary", "$.detectors", "$.services")
-            story: ColumnElement[Any] = func.json_extract(cast(told, String), *paths)
+            story = func.json_extract(cast(told, String), *(f"$.{name}" for name in STORY))
         else:
-            body = func.convert_from(told, "UTF8").op("::")(literal("jsonb", literal_execute=True))
-            story = cast(body, String)
+            body = cast(func.convert_from(told, "UTF8"), JSONB)
+            story = func.concat_ws(" ", *(body[name].astext for name in STORY))
         stories = select(part.c.id).where(story.icontains(text, autoescape=True))
         names = (N.entity, N.tenant, N.owner)
         return or_(
