@@ -17,10 +17,15 @@ from tests.feed_kit import ALL, Office
 PATIENCE_S = 10.0
 
 
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    return Office(tmp_path_factory.mktemp("feed"))
+
+
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+def office(one: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     monkeypatch.setattr(live, "POLL_S", 0.01)
-    return Office(tmp_path)
+    return one.clear()
 
 
 def run(story: Callable[[], Awaitable[None]]) -> None:

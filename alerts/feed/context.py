@@ -110,6 +110,11 @@ class Feed:
             self._kept[name] = (time.monotonic() + seconds, made)
         return made
 
+    def forget(self) -> None:
+        """Looks everything up again."""
+        with self._guard:
+            self._kept.clear()
+
     def incident(self, id: str, who: Identity) -> Incident:
         """An incident as somebody may see it.
 
