@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+sys.path.pop(0)  # this folder holds a kafka.py
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from streams.kafka.settings import KafkaSettings

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.pop(0)  # this folder holds a kafka.py
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from schemas.testing import event
