@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from alerts.feed.accounts import TRIES, BadAccount, Throttle
+from alerts.feed.accounts import TRIES, TRIES_FROM, BadAccount, Throttle
 from alerts.feed.identity import SCOPES, Identity
 from alerts.feed.redact import ANOTHER, finding_for
 from alerts.feed.settings import FeedSettings
@@ -237,18 +237,35 @@ def test_who_guesses_passwords_waits(office: Office, people: dict[str, Person]) 
     assert [("admin", "wrong password")] * TRIES == entries
 
 
-def test_those_who_wait_may_try_again_later() -> None:
+def test_those_who_wait_may_try_again_later_and_an_address_is_given_more_tries() -> None:
     at = [0.0]
     throttle = Throttle(lambda: at[0])
     for _ in range(TRIES):
         throttle.wrong("name a", "address b")
         at[0] += 1
 
-    assert (True, True, False) == tuple(
-        throttle.wait_s(name) > 0 for name in ("name a", "address b", "name c")
-    )
+    assert (True, False) == tuple(throttle.wait_s(n) > 0 for n in ("name a", "address b"))
+    for _ in range(TRIES_FROM):
+        throttle.wrong("address b")
+    assert (True, 0) == (throttle.wait_s("address b") > 0, throttle.wait_s("name c"))
     at[0] = 400.0
-    assert 0 == throttle.wait_s("name a")
+    assert 0 == throttle.wait_s("name a", "address b")
+
+
+def test_a_stream_ends_when_its_reader_is_locked_out(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    sessions = office.feed.sessions
+    office.feed.accounts.make("bob", "viewer", None)
+    bob = sessions.of_cookie(sessions.begin("bob"))
+    program = sessions.of_token(sessions.make_token("t", frozenset({"findings"}), None, "x"))
+    assert bob is not None and program is not None
+    assert (True, True) == (sessions.alive(bob), sessions.alive(program))
+
+    office.signed_in("admin", name="root")
+    office.feed.accounts.disable("bob", disabled=True)
+    sessions.revoke(sessions.tokens()[0].id)
+
+    assert (False, False) == (sessions.alive(bob), sessions.alive(program))
 
 
 def test_a_locked_user_is_out_at_once_and_the_last_admin_stays(tmp_path: Path) -> None:

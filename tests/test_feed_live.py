@@ -139,6 +139,19 @@ def test_who_does_not_read_is_cut_off_and_holds_nobody_up(
     run(story)
 
 
+def test_a_stream_of_somebody_who_may_no_longer_read_ends(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PING_S", 0.02)
+
+    async def story() -> None:
+        hub = live.Hub(office.feed.feeds, office.feed.now, 5, lambda who: who is ALL)
+        stranger = Identity("x", "viewer")
+        assert [] == [b async for b in await hub.stream(stranger, Filter(), None) if b"event" in b]
+
+    run(story)
+
+
 def test_there_is_a_limit_of_streams_and_an_end_to_all_of_them(tmp_path: Path) -> None:
     office = Office(tmp_path, max_streams=1)
 

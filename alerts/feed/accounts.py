@@ -22,8 +22,10 @@ MAX_PASSWORD = 256
 LINK_S = 24 * 3600.0
 MAX_USERS = 10_000
 FIRST = "admin"
-TRIES = 5  # wrong passwords for one name or from one address, then it waits
+TRIES = 5  # wrong passwords for one name, then it waits
+TRIES_FROM = 50  # from one address, which many people behind a proxy may share
 TRIES_S = 300.0
+ADDRESS = "address "  # how names of addresses begin
 MAX_TRIED = 10_000  # names and addresses remembered
 
 _WORK = threading.Semaphore(2)  # each check takes 64 MiB and most of a core for a moment
@@ -54,15 +56,20 @@ class Throttle:
     def wait_s(self, *names: str) -> float:
         """Seconds until one of these may try again; 0: now."""
         now = self._now()
-        with self._guard:
-            lists = [[t for t in self._wrong.get(name, ()) if now - t < TRIES_S] for name in names]
-        return max((TRIES_S - (now - t[-TRIES]) for t in lists if len(t) >= TRIES), default=0.0)
+        waits = [0.0]
+        for name in names:
+            most = TRIES_FROM if name.startswith(ADDRESS) else TRIES
+            with self._guard:
+                times = [t for t in self._wrong.get(name, ()) if now - t < TRIES_S]
+            if len(times) >= most:
+                waits.append(TRIES_S - (now - times[-most]))
+        return max(waits)
 
     def wrong(self, *names: str) -> None:
         """Notes a wrong try."""
         with self._guard:
             for name in names:
-                self._wrong[name] = [*self._wrong.pop(name, [])[1 - TRIES :], self._now()]
+                self._wrong[name] = [*self._wrong.pop(name, [])[1 - TRIES_FROM :], self._now()]
                 while len(self._wrong) > MAX_TRIED:
                     self._wrong.popitem(last=False)
 

@@ -267,7 +267,9 @@ async def _events(feed: Feed, look: Any, who: Identity, after: int) -> AsyncIter
         for number, line in lines:
             yield b"id: %d\nevent: finding\ndata: %s\n\n" % (number, line)
         if not lines:
-            if time.monotonic() - pinged > PING_S:
-                pinged = time.monotonic()
-                yield b": alive\n\n"
             await asyncio.sleep(LOOK_S)
+        if time.monotonic() - pinged > PING_S:
+            pinged = time.monotonic()
+            if not await to_thread.run_sync(feed.sessions.alive, who):
+                return
+            yield b": alive\n\n"

@@ -78,7 +78,7 @@ class Feed:
         self.sessions = Sessions(engine, self.settings.session_hours * 3600)
         self.audit = Audit(engine)
         self.guard = Guard(self.sessions, self.cookie, self.settings.public_url)
-        self.hub = Hub(self.feeds, self.now, self.settings.max_streams)
+        self.hub = Hub(self.feeds, self.now, self.settings.max_streams, self.sessions.alive)
         self.health = Health(self.usage, self.feeds, self.probe, self.settings, self.now)
         self.pages = Pages({"version": self.version})
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,10 +47,18 @@ class Hub:
 
     Args:
         limit: readers at once.
+        alive: whether somebody may still read; asked again every `PING_S`.
     """
 
-    def __init__(self, feeds: Feeds, now: Callable[[], datetime], limit: int) -> None:
+    def __init__(
+        self,
+        feeds: Feeds,
+        now: Callable[[], datetime],
+        limit: int,
+        alive: Callable[[Identity], bool] = lambda _: True,
+    ) -> None:
         self._feeds = feeds
+        self._alive = alive
         self._now = now
         self._limit = limit
         self._readers: set[_Reader] = set()
@@ -89,7 +98,12 @@ class Hub:
                     yield _event("reload", newest, {})
                 elif missed:
                     yield await to_thread.run_sync(self._told, reader.who, reader.wanted, missed)
+            checked = time.monotonic()
             while not self.closing:
+                if time.monotonic() - checked >= PING_S:
+                    checked = time.monotonic()
+                    if not await to_thread.run_sync(self._alive, reader.who):
+                        return
                 try:
                     body = await asyncio.wait_for(reader.queue.get(), PING_S)
                 except TimeoutError:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.feed.accounts import BadAccount, User
+from alerts.feed.accounts import ADDRESS, BadAccount, User
 from alerts.feed.context import Feed
 from alerts.feed.identity import SCOPES, Denied, Identity, tenants_of
 from alerts.feed.render import safe_next
@@ -21,6 +21,10 @@ def enter(feed: Feed, response: Response, secret: str) -> Response:
         httponly=True, secure=feed.https, samesite="lax", path="/",
     )  # fmt: skip
     return response
+
+
+def _address(request: Request) -> str:
+    return ADDRESS + (request.client.host if request.client else "")
 
 
 def router(feed: Feed) -> APIRouter:
@@ -50,7 +54,7 @@ def router(feed: Feed) -> APIRouter:
         """Checks a password; who errs too often waits."""
         feed.guard.same_origin(request)
         name = name.strip()[:64]
-        keys = (f"name {name}", f"address {request.client.host if request.client else ''}")
+        keys = (f"name {name}", _address(request))
         if (wait := feed.throttle.wait_s(*keys)) > 0:
             answer = form(request, next, "Too many wrong passwords; wait a few minutes.", 429)
             answer.headers["retry-after"] = str(int(wait) + 1)
@@ -87,7 +91,7 @@ def router(feed: Feed) -> APIRouter:
     ) -> Response:
         """Signs in, once."""
         feed.guard.same_origin(request)
-        keys = (f"link {request.client.host if request.client else ''}",)
+        keys = (_address(request),)
         if feed.throttle.wait_s(*keys) > 0:
             raise Denied(429, "too many links that do not work; wait a few minutes")
         user = feed.accounts.follow(secret[:128])

@@ -57,15 +57,27 @@ class Sessions:
         with writing(self._engine) as connection:
             connection.execute(delete(SESSIONS).where(SESSIONS.c.hash == identity.session))
 
+    def alive(self, who: Identity) -> bool:
+        """Whether somebody who was let in would still be."""
+        again = self._token if who.scopes is not None else self._person
+        return again(who.session) == who
+
     def of_cookie(self, secret: str) -> Identity | None:
         """Who a session belongs to, with the rights they have now."""
+        return self._person(digest(secret))
+
+    def of_token(self, secret: str) -> Identity | None:
+        """Which program a token belongs to."""
+        return self._token(digest(secret))
+
+    def _person(self, hashed: str) -> Identity | None:
         s, u = SESSIONS.c, USERS.c
         query = select(
             s.hash, s.name, s.csrf, s.expires, s.role.label("given"), s.tenants.label("limited"),
             u.role, u.tenants, u.disabled,
         ).join_from(SESSIONS, USERS, u.name == s.name, isouter=True)  # fmt: skip
         with reading(self._engine) as connection:
-            row = connection.execute(query.where(s.hash == digest(secret))).first()
+            row = connection.execute(query.where(s.hash == hashed)).first()
         if row is None or row.expires <= self._now():
             return None
         if row.given is not None:
@@ -77,15 +89,15 @@ class Sessions:
         tenants = tenants_of_text(row.tenants)
         return Identity(row.name, row.role, tenants, None, True, row.hash, row.csrf)
 
-    def of_token(self, secret: str) -> Identity | None:
-        """Which program a token belongs to."""
+    def _token(self, hashed: str) -> Identity | None:
         with reading(self._engine) as connection:
-            row = connection.execute(select(TOKENS).where(TOKENS.c.hash == digest(secret))).first()
+            row = connection.execute(select(TOKENS).where(TOKENS.c.hash == hashed)).first()
         if row is None or (row.expires is not None and row.expires <= self._now()):
             return None
         scopes = frozenset(row.scopes.split())
         role: Role = "analyst" if "act" in scopes else "viewer"
-        return Identity(f"token {row.label}", role, tenants_of_text(row.tenants), scopes)
+        tenants = tenants_of_text(row.tenants)
+        return Identity(f"token {row.label}", role, tenants, scopes, False, row.hash)
 
     def make_token(
         self,
