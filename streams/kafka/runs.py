@@ -28,7 +28,7 @@ from streams.seal import Seal
 from streams.snapshot import BadSnapshot
 
 TELL_EVERY_S = 0.2
-JUDGE_EVERY_S = 0.2
+JUDGE_EVERY_S, JUDGE_AT_LEAST_S = 0.2, 1.0
 ENOUGH_BYTES = 1 << 17  # packed; some thousands of events
 
 log = logging.getLogger("tripmeter.worker")
@@ -41,7 +41,7 @@ class Run(Reading):
         super().__init__(shard.next, turn)
         self.shard = shard
         self.ledger = ledger
-        self.told_at = self.judged_at = 0.0
+        self.told_at = self.judged_at = self.cost_s = 0.0
         self.fed = 0  # bytes of records that nobody judged yet
         self.kept = shard.next
         self.gaps = shard.gaps
@@ -63,6 +63,7 @@ class Runs:
         self._seal = seal
         self._reader = reader
         self.set_aside = 0
+        self.pause_s = JUDGE_EVERY_S
         self.runs: dict[TP, Run] = {}
         self.events = self.restored = 0
         self.longest_pause_s = 0.0
@@ -121,7 +122,7 @@ class Runs:
                 run.shard.decide(decided)
                 if again is not None:
                     return again
-        if run.fed >= ENOUGH_BYTES or time.monotonic() - run.judged_at >= JUDGE_EVERY_S:
+        if run.fed >= ENOUGH_BYTES or time.monotonic() - run.judged_at >= self.pause_s:
             return await self.judge(run)
         return None
 
@@ -129,6 +130,7 @@ class Runs:
         """Judges what is due; gives the offset to read again from, if there is one."""
         shard = run.shard
         run.fed, run.judged_at = 0, time.monotonic()
+        begun = run.judged_at
         sent: list[Promise] = []
         try:
             for judged in shard.judge():
@@ -141,6 +143,7 @@ class Runs:
             run.gaps = shard.gaps
             now = datetime.now(UTC)
             sent += await self.tell([source_skipped(shard.lane.name, shard.number, run.gaps, now)])
+        run.cost_s = time.monotonic() - begun
         run.progress.note(shard.merge.oldest(), sent)
         wanted = shard.merge.wanted() if run.expect > shard.merge.seen else None
         if wanted is not None:
@@ -201,11 +204,17 @@ class Runs:
         return sent
 
     def due(self, now: float) -> list[tuple[TP, Run]]:
-        """Shards that took records and have waited long enough to judge them."""
+        """Shards that took records and have waited long enough to judge them.
+
+        A turn of all shards may take half the time between two turns, so that small blocks, which
+        cost as much as large ones, do not keep a worker busy with nothing.
+        """
+        turn_s = sum(run.cost_s for run in self.runs.values())
+        self.pause_s = min(max(JUDGE_EVERY_S, 2 * turn_s), JUDGE_AT_LEAST_S)
         return [
             (tp, run)
             for tp, run in self.runs.items()
-            if run.fed and not run.busy and now - run.judged_at >= JUDGE_EVERY_S
+            if run.fed and not run.busy and now - run.judged_at >= self.pause_s
         ]
 
     async def tick(self, now: float) -> None:
