@@ -40,7 +40,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 lock:
 	echo "hatchling>=1.27" > .build-requirements.txt
 	$(LOCK) --all-extras pyproject.toml .build-requirements.txt -o requirements-all.lock
-	$(LOCK) --constraint requirements-all.lock pyproject.toml .build-requirements.txt \
+	$(LOCK) --extra feed --constraint requirements-all.lock pyproject.toml .build-requirements.txt \
 		-o requirements.lock
 	rm .build-requirements.txt
 

@@ -188,6 +188,18 @@ def test_an_entity_page_shows_its_life(office: Office, ana: Person) -> None:
     assert 404 == ana.get("/entities/nonsense?id=x").status_code
 
 
+def test_a_tenant_page_shows_its_incidents_keys_and_spend(office: Office, ana: Person) -> None:
+    stolen(office)
+    office.found("other", tenant="globex")
+    office.runner.record(rollups=rollups(KEY, [500_000, 700_000], office.now - 5 * HOUR))
+    page = ana.get("/tenants?tenant=acme").text
+
+    for told in ("1, 1 open", "hmac:a", "$1.20", "A key spends far above its own habit"):
+        assert told in page, told
+    assert "hmac:other" not in page
+    assert 404 == ana.get("/tenants?tenant=nobody").status_code
+
+
 def test_what_is_not_there_is_said_in_words(ana: Person) -> None:
     for path in ("/incidents/zz", "/nowhere", "/incidents/zz/drawer"):
         answer = ana.get(path)

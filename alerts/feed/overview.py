@@ -22,6 +22,11 @@ class Spend:
     keys: int
     share: float
 
+    @property
+    def named(self) -> bool:
+        """Whether anybody knows whose keys these are."""
+        return self.tenant != UNNAMED
+
 
 @dataclass(frozen=True, slots=True)
 class Mover:

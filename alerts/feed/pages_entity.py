@@ -17,6 +17,7 @@ from schemas.finding import LANES
 
 SPAN = timedelta(days=30)
 OVERVIEW = timedelta(days=14)
+MAX_ENTITIES = 50  # of a tenant, with their usage
 KEPT_S = 15.0  # seconds the overview is given again
 
 
@@ -84,6 +85,38 @@ def router(feed: Feed) -> APIRouter:
         ]
         columns = drawn(windows, name) if windows else None
         return JSONResponse({"name": feature_name(name), "columns": columns, "marks": marks})
+
+    @routes.get("/tenants")
+    def tenant(
+        request: Request, who: Annotated[Identity, viewer], tenant: str = ""
+    ) -> HTMLResponse:
+        """A tenant: its incidents, the keys and sessions they name, and what those spent."""
+        tenant = tenant[:MAX_TEXT]
+        found = feed.feeds.of_tenant(tenant, who) if who.sees(tenant) else []
+        if not found:
+            raise Denied(404, "there is no such tenant, or it is not yours to see")
+        now = feed.now()
+        entities: dict[tuple[str, str], list[Any]] = {}
+        for incident in feed.shown(found, who):
+            key = (incident.entity.lane, incident.entity.id)
+            entities.setdefault(key, []).append(incident)
+        rows = []
+        for (lane, id), own in list(entities.items())[:MAX_ENTITIES]:
+            draws = may_draw(feed, who, lane, id)
+            begin = now.timestamp() - SPAN.total_seconds()
+            windows = feed.usage.windows(lane, id, begin, now.timestamp()) if draws else []
+            rows.append((lane, id, len(own), sum(window.cost_usd for window in windows)))
+        silences = [s for s in feed.desk.silences.list(now) if s.control.tenant == tenant]
+        return feed.page(
+            "tenant.html",
+            request,
+            who,
+            tenant=tenant,
+            incidents=feed.shown(found, who),
+            entities=sorted(rows, key=lambda row: -row[3]),
+            spent=sum(row[3] for row in rows),
+            silences=silences,
+        )
 
     @routes.get("/overview")
     def overview(request: Request, who: Annotated[Identity, viewer]) -> HTMLResponse:

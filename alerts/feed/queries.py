@@ -208,6 +208,13 @@ class Feeds:
         with reading(self.engine) as connection:
             return [Incident.model_validate_json(body) for body in connection.scalars(query)]
 
+    def of_tenant(self, tenant: str, who: Identity, limit: int = 200) -> list[Incident]:
+        """Incidents of a tenant, those with the newest findings first."""
+        query = select(N.json).where(N.tenant == tenant, theirs(who)).order_by(N.last.desc())
+        with reading(self.engine) as connection:
+            found = connection.scalars(query.limit(limit))
+            return [Incident.model_validate_json(body) for body in found]
+
     def tenants_of(self, lane: str, id: str) -> set[str | None]:
         """Tenants whose findings name an entity."""
         query = select(F.tenant).where(F.lane == lane, F.entity == id).distinct().limit(1000)
