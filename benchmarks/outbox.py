@@ -137,6 +137,7 @@ def deliver(path: Path, url: str, rows: int, stop_at_s: float) -> tuple[int, flo
     deliverer = Deliverer(path, [sink])
     outbox = Outbox(path)
     before = outbox.counts()["siem"]["waiting"]
+    rows = min(rows, before)
     started, cpu, largest = time.monotonic(), time.process_time(), resident_mib()
     deliverer.start()
     while (left := outbox.counts()["siem"]["waiting"]) > before - rows:
