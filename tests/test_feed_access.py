@@ -154,6 +154,22 @@ def test_usage_is_drawn_only_of_what_is_all_ones_own(
     assert own.json()["columns"] is not None
 
 
+def test_what_other_tenants_use_too_is_not_for_one_of_them_to_expect(
+    office: Office, people: dict[str, Person]
+) -> None:
+    service = Entity(lane="service", id="openai/gpt-4o")
+    [id] = office.found("s1", tenant="acme", family="retry-storm", entity=service)
+    office.found("s2", tenant=SECRET, family="cross-tenant", entity=service)
+
+    form = people["limited"].get(f"/act/expected?ids={id}", headers=HTMX)
+    answer = people["limited"].post("/act/expected", ids=id, reason="x")
+
+    assert "other tenants use it, too" in form.text
+    assert (409, []) == (answer.status_code, office.heard)
+    assert 303 == people["analyst"].post("/act/expected", ids=id, reason="x").status_code
+    office.heard.clear()
+
+
 def test_a_finding_is_told_without_other_tenants() -> None:
     told = finding(
         summary="globex and globex-2 are two", tenant="acme",

@@ -1,6 +1,7 @@
 """Stories, charts, silences, health and the overview: what an analyst reads."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,22 @@ def test_what_is_not_there_is_said_in_words(ana: Person) -> None:
     for path in ("/incidents/zz", "/nowhere", "/incidents/zz/drawer"):
         answer = ana.get(path)
         assert (404, True) == (answer.status_code, "no such" in answer.text)
+
+
+def test_a_store_that_does_not_answer_is_said_to_and_nothing_breaks(
+    office: Office, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(office.feed.feeds, "page", down)
+    answer = ana.get("/")
+    assert (503, "2") == (answer.status_code, answer.headers["retry-after"])
+    assert "cannot be read now" in answer.text and "disk I/O" not in answer.text
+
+    monkeypatch.setattr(office.feed.feeds, "destinations", down)
+    office.feed.health._kept = None
+    assert "The store cannot be read" in ana.get("/health").text
 
 
 def test_machines_read_findings_from_a_cursor_on_and_hear_what_is_gone(office: Office) -> None:

@@ -27,6 +27,7 @@ WORDS = {
     "note": "Add a note",
     "assign": "Assign",
 }
+SHARED = "other tenants use it, too; somebody who sees every tenant has to decide that"
 SPANS = ("1h", "4h", "24h", "7d", "30d")
 
 
@@ -76,6 +77,9 @@ def act(feed: Feed, who: Identity, ids: list[str], deed: Deed) -> tuple[list[Inc
         incident = feed.feeds.incident(id, who)  # never another tenant's
         if incident is None:
             failed.append(f"{id[:12]}: no such incident")
+            continue
+        if deed.verb == "expected" and not _all_theirs(feed, who, incident):
+            failed.append(f"{id[:12]}: {SHARED}")
             continue
         try:
             done.append(feed.desk.act(incident.id, deed.action(who, feed.now())))
@@ -245,6 +249,14 @@ def _theirs(control: Any, who: Identity) -> bool:
     return who.tenants is None or (control.tenant is not None and who.sees(control.tenant))
 
 
+def _all_theirs(feed: Feed, who: Identity, incident: Incident) -> bool:
+    """Whether hiding findings of its entity hides nothing of other tenants."""
+    if who.tenants is None:
+        return True
+    entity = incident.entity
+    return all(who.sees(tenant) for tenant in feed.feeds.tenants_of(entity.lane, entity.id))
+
+
 def _usual(feed: Feed, verb: Verb) -> str:
     policy = feed.desk.store.policy
     hours = {"ack": policy.ack, "snooze": policy.snooze, "expected": EXPECTED}.get(verb)
@@ -259,6 +271,8 @@ def _told(feed: Feed, who: Identity, chosen: list[Incident], deed: Deed) -> list
     if deed.verb == "expected":
         previews: list[tuple[str, Preview]] = []
         for incident in chosen[:5]:
+            if not _all_theirs(feed, who, incident):
+                return [("", SHARED)]
             try:
                 action = deed.action(who, feed.now()).model_copy(
                     update={"reason": deed.reason or "preview"}
