@@ -1,16 +1,20 @@
 """A stream split by keys over many shards gives the findings of one pipeline over everything."""
 
+import inspect
+import re
+import sys
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from detectors import CATALOG
 from detectors.shared_session import SharedSession
-from schemas.decode import decode_line
+from schemas.decode import WIRE, decode_line
 from schemas.records import Control
 from schemas.testing import event
-from streams.kafka.lanes import BY_NAME, FIRST, KEYED, SPECS, lane_of
+from streams.kafka.lanes import BY_NAME, FIRST, FIRST_ONLY, KEYED, SPECS, lane_of
 from streams.kafka.routed import Key, control, unpack
 from streams.kafka.router import Raw, Router
 from streams.kafka.shard import Shard
@@ -208,9 +212,20 @@ def test_a_state_of_another_form_is_refused_so_that_an_older_one_or_the_topic_is
     shard.load(shard.state())
 
 
-def test_every_inspecting_detector_runs_in_one_lane() -> None:
-    from detectors import CATALOG
+def test_a_lane_carries_every_field_that_its_detectors_and_masks_read() -> None:
+    def named(pattern: str, *modules: str) -> set[str]:
+        texts = [inspect.getsource(sys.modules[module]) for module in modules]
+        return {one for text in texts for one in re.findall(pattern, text)} & WIRE.keys()
 
+    masks = named(r'"(\w+)"', "streams.columns", "streams.masks") - FIRST_ONLY
+    for kind in CATALOG:
+        if kind.takes and (lane := lane_of(kind)) != FIRST:
+            read = named(r"\b(?:event|record|call|seen)\.(\w+)", kind.__module__)
+            assert read <= set(BY_NAME[lane].fields), kind.about.id
+    assert all(masks <= set(spec.fields) for spec in SPECS)
+
+
+def test_every_inspecting_detector_runs_in_one_lane() -> None:
     judged = [name for spec in SPECS for name in (*spec.judges, *spec.judges_all)]
     inspecting = [kind for kind in CATALOG if kind.takes]
 

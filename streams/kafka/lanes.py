@@ -30,7 +30,14 @@ _SHOWN = (  # copied with a finding, and the envelope
     "status", "client_address", "user_agent", "conversation_id", "resource_id",
 )  # fmt: skip
 _CALLER = ("api_key_id", "user_id", "session_id", "client_address_quality")
-_SERVED = ("provider_name", "response_model", "mcp_server_name")
+_READ = (  # by masks (`streams.columns`, `streams.masks`), or by detectors that do not say so
+    "cache_creation_tokens", "cache_read_tokens", "content_input_hash", "content_output_hash",
+    "deployment_id", "error_origin", "latency_ms", "mcp_server_name", "provider_name",
+    "resource_owner_source", "resource_owner_tenant_id", "response_model", "server_address",
+    "time_to_first_chunk_s", "tool_args_hash", "tool_destination_ids", "tool_result_sampled_ids",
+    "tool_result_truncated", "tool_side_effect",
+)  # fmt: skip
+FIRST_ONLY = frozenset({"call_ids", "ingest_source"})  # redelivery and heartbeats
 _ATTRIBUTE = {wire: attribute for attribute, wire in WIRE.items()}
 KEYED = frozenset(
     {
@@ -132,7 +139,7 @@ def _spec(name: Lane) -> LaneSpec:
     wanted = [name for about in shows for name in (*about.needs, *about.helps)]
     needed = [_ATTRIBUTE[need] for need in wanted if need in _ATTRIBUTE]
     judges = ([name] if windows else []) + [kind.about.id for kind in keyed]
-    fields = dict.fromkeys((*_SHOWN, *_CALLER, *(_SERVED if name == "service" else ()), *needed))
+    fields = dict.fromkeys((*_SHOWN, *_CALLER, *_READ, *needed))
     every = dict.fromkeys(masks)
     return LaneSpec(name, tuple(judges), tuple(others), tuple(every), tuple(fields))
 
