@@ -88,10 +88,13 @@ def _run(
     want, found = expected(lines), there.findings()
     got: dict[tuple[str, int], Any] = {}
     contradictions = 0
+    contradicted: set[str] = set()
     for one in found:
         if one.family != "health":
             said = essence(one)
-            contradictions += got.setdefault((one.id, one.revision), said) != said
+            before = got.setdefault((one.id, one.revision), said)
+            contradictions += before != said
+            contradicted |= {f"{one.detector}: {n}" for n in said if said[n] != before.get(n)}
     plain, other = unordered(want), unordered(got)
     missing, extra = want.keys() - got.keys(), got.keys() - want.keys()
     differ = sum(plain[name] != other[name] for name in plain.keys() & other.keys())
@@ -104,6 +107,7 @@ def _run(
         "extra": len(extra),
         "other contents": differ,
         "contradictions": contradictions,
+        "contradicted": sorted(contradicted),
         "sent again": len(found) - len(got),
         "health": sorted({one.detector for one in found if one.family == "health"}),
         "seconds until nothing was left": round(behind_s, 1),
