@@ -69,8 +69,8 @@ MUTANTS = {
         "tick = clock_ms // self.step_ms",
     ),
     "closes of more than one round are one batch": (
-        "group = [t for t in ready if t < ready[0] + STEPS]",
-        "group = list(ready)",
+        "size = int(np.searchsorted(ends, ends[0] + self.spec.width_ms))",
+        "size = len(ready)",
     ),
     "a quiet verdict is not asked for again": (
         "total + max(1, total // 4)",
@@ -97,8 +97,8 @@ MUTANTS = {
         "return totals",
     ),
     "a value is new in its first window only": (
-        "new = first[slots] >= windows - 1",
-        "new = first[slots] >= windows",
+        "new[at] = first[slot] >= window - 1",
+        "new[at] = first[slot] >= window",
     ),
     "a value met again is fresh again": (
         'columns.fill(f"fresh_{item}", part.rows[known], new[here] & fresh[here])',
@@ -117,11 +117,11 @@ MUTANTS = {
         "if near:",
     ),
     "the first lesson counts for a twentieth": (
-        "start = (self.taught[keys] == 0)[:, None]",
-        "start = np.zeros((len(keys), 1), np.bool_)",
+        "start, whole = taught[key] == 0, True",
+        "start, whole = False, True",
     ),
     "high windows that follow each other are many peaks": (
-        "if window - self.last_peak[row][feature] <= self.gap:",
+        "if window - last_peak[row, place] <= gap:",
         "if False:",
     ),
     "a finding about one event is told every time": (

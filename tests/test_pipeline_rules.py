@@ -11,6 +11,7 @@ from detectors.base import About
 from detectors.features import CREDENTIAL_1H, CREDENTIAL_5M
 from schemas.decode import instant
 from schemas.finding import Finding, Severity
+from schemas.samples import trials
 from schemas.testing import event
 from streams.pipeline import CoreSettings, Pipeline
 from tests.oracle_events import window_of
@@ -294,7 +295,7 @@ def test_a_source_shows_a_sign_of_life_every_minute() -> None:
 
 
 def test_the_catalog_is_what_the_pipeline_runs() -> None:
-    pipeline = Pipeline()
+    pipeline = Pipeline(CoreSettings(**trials.settings()))
     windowed = {
         d.about.id for one in pipeline._lanes for w in one.windows for d in w.limits.detectors
     }
