@@ -59,7 +59,7 @@ class Recording:
                 return
             format = detect(head) if self.format == "auto" else self.format
             for number, chunk in enumerate(chunks(body, format)):
-                if format == "canonical" and _is_plain(chunk):
+                if format == "canonical" and is_plain(chunk):
                     yield chunk
                     self.line += chunk.count(b"\n")
                     continue
@@ -105,7 +105,7 @@ class Recording:
             yield self._adapted(lines, "canonical", 0)
 
 
-def _is_plain(chunk: bytes) -> bool:
+def is_plain(chunk: bytes) -> bool:
     """Whether a block can be judged as it is: one object a line, and no raw key among the ids."""
     keys, hashed = chunk.count(b'"api_key.id"'), chunk.count(b'"api_key.id":"hmac:')
     known = keys == hashed or keys == hashed + chunk.count(b'"api_key.id":null')

@@ -11,7 +11,7 @@ from streams.kafka import clients
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import HEADER_FORMAT
 from streams.quarantine import Refused
-from streams.replay import BLOCK_LINES, Recording, _is_plain
+from streams.replay import BLOCK_LINES, Recording, is_plain
 
 CANONICAL = "canonical"
 POLL_MS = 500
@@ -45,7 +45,7 @@ class TopicRecording(Recording):
             value = record.value or b""
             self.read_bytes += len(value)
             name = self._format(record)
-            plain = name == CANONICAL and _is_plain(value)
+            plain = name == CANONICAL and is_plain(value)
             block = value.strip(b"\n") if plain else self._read(value, name, record.offset)
             if block:
                 waiting.append(block)
