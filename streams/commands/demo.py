@@ -12,6 +12,7 @@ from typing import Any
 from streams.commands.shared import add_json, safe
 
 BAR = 24
+MAX_NOTES = 5  # on health that are listed
 STORY = "stolen-key-burst"
 
 
@@ -114,8 +115,13 @@ def _false(result: Any) -> Iterable[Styled]:
         where = f"{finding.entity.lane} {_short(finding.entity.id)}"
         summary = safe(finding.summary)
         yield f"  {finding.time:%d %b %H:%M}  {finding.detector}  {where}  {summary}", "yellow"
-    for finding in result.health:
-        yield f"  about ourselves: {finding.detector}: {safe(finding.summary)}", "yellow"
+    told = list(dict.fromkeys((one.detector, _short(one.entity.id)) for one in result.health))
+    if told:
+        yield "Notes on health, which wake nobody:", ""
+    for detector, entity in told[:MAX_NOTES]:
+        yield f"  {detector}  {entity}", ""
+    if len(told) > MAX_NOTES:
+        yield f"  and {len(told) - MAX_NOTES} more", ""
 
 
 def _story(result: Any) -> Iterable[Styled]:
