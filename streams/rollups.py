@@ -2,14 +2,13 @@
 
 from math import expm1
 
-import numpy as np
-
 from detectors.base import NANO, moment
 from schemas.finding import Entity
 from schemas.records import Rollup
 from streams.part import Ints
 from streams.windows import Windows
 
+MOST_LOG = 40.0  # of what is usual at most
 ROLLUP_CALLS = 10  # model calls in a window that make a rollup worth keeping
 
 
@@ -25,12 +24,12 @@ def rollups(windows: Windows, cells: Ints) -> list[Rollup]:
         windows.keys.names(rows.key[cells]),
         rows.end_ms[cells].tolist(),
         rows.total[cells].tolist(),
-        np.minimum(tails, 40.0).tolist(),
+        tails.tolist(),
         strict=True,
     ):
         named = dict(zip(features, totals, strict=True))
         usual = {
-            feature: (round(one[0], 3), round(expm1(one[1]), 3))
+            feature: (round(one[0], 3), round(expm1(min(one[1], MOST_LOG)), 3))
             for feature, one in zip(spec.learned, tail, strict=True)
         }
         found.append(

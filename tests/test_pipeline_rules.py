@@ -304,6 +304,19 @@ def test_the_catalog_is_what_the_pipeline_runs() -> None:
     assert {kind.about.id for kind in CATALOG} == windowed | single
 
 
+def test_a_rollup_tells_the_band_of_what_is_usual_in_real_units() -> None:
+    lines = [
+        call(HOUR * hour + 60 * n, 50_000, id=f"{hour}/{n}")
+        for hour in range(12)
+        for n in range(10)
+    ]
+    rollups = Pipeline().process(b"\n".join(lines)).rollups
+
+    typical, limit = rollups[-1].usual["tokens"]
+    assert 400_000 < typical < 520_000
+    assert typical < limit
+
+
 def test_a_block_across_midnight_tells_no_fact_of_the_day_before_again() -> None:
     def at(seconds: float, **fields: object) -> bytes:
         return call(DAY + seconds, 1, session="conversation-1", **fields)
