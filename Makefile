@@ -56,6 +56,7 @@ clean:
 	@echo "Installing Tripmeter into .venv (once) ..."
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m streams.warm
 	@touch $@
 
 .venv/.installed-all: requirements-all.lock .venv/.installed

@@ -115,6 +115,7 @@ def compare(tmp_path: Path, lines: list[bytes], kills: int) -> None:
     assert delivered(calm) == delivered(killed)
 
 
+@pytest.mark.process
 def test_two_kills_change_nothing(tmp_path: Path) -> None:
     compare(tmp_path, small_day(hours=(9,), clients=2), 2)
 

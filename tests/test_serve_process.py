@@ -19,6 +19,9 @@ DELAYED_ACK_S = 0.03  # what an answer costs when it waits for the other side's 
 SMALL = "[journal]\nmax_bytes = 1048576\n"
 
 
+pytestmark = pytest.mark.process
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     served = Serve(tmp_path / "data", SMALL)
