@@ -64,9 +64,7 @@ def test_a_new_installation_lacks_only_workers_and_a_missing_topic_is_wrong(
     options = ["--config", str(config(tmp_path / "t.toml", kafka)), "--data", str(tmp_path)]
     assert 1 == main(["doctor", *options, "--json"])
     before = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {"topics", "pepper", "lag"} == {
-        row["name"] for row in before if row["state"] == "wrong"
-    }
+    assert {"topics", "pepper", "lag"} == {row["name"] for row in before if row["state"] == "wrong"}
 
     provision(kafka)
     assert 0 == main(["doctor", *options, "--json"])
