@@ -1,12 +1,19 @@
 """Every type of destination, by the name it has in the configuration."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Le
 from pydantic import Field, field_validator, model_validator
 
 from alerts.base import Sink
-from alerts.destination_base import Line, Place, TokenSettings, checked_url, require_https
+from alerts.destination_base import (
+    Line,
+    Place,
+    Takes,
+    TokenSettings,
+    checked_url,
+    require_https,
+)
 from alerts.elastic import ElasticSettings
 from alerts.file import FileSettings
 from alerts.kafka_topic import KafkaTopicSettings
@@ -24,6 +31,7 @@ from alerts.webhook import WebhookSettings
 class SlackSettings(TokenSettings):
     """A Slack channel, through a bot token with the scope chat:write."""
 
+    takes: ClassVar[Takes] = "incidents"
     type: Literal["slack"]
     channel: Line = Field(description="channel id such as C0123456789, or #name")
     monitor: bool = Field(

@@ -1,6 +1,6 @@
-"""Findings into a Slack channel: one message each, edited when there is more to say.
+"""Incidents into a Slack channel: one message each, edited when there is more to say.
 
-Where a finding was posted is kept before anything else happens, so that a later revision, or the
+Where an incident was posted is kept before anything else happens, so that a later revision, or the
 same one after a crash, edits that message instead of posting another.
 """
 
@@ -19,6 +19,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from alerts.base import Delivery, Rejected, RetryLater
 from alerts.memory import Memory
 from alerts.network import asked_to_wait, unreachable
+from alerts.slack_incident import to_message as of_incident
 from alerts.slack_message import to_message
 
 # Slack's `error` values, by what helps
@@ -57,7 +58,7 @@ class SlackSink:
     Args:
         channel: its id, or #name.
         token: reads the bot token; asked before every message, so that a new one counts at once.
-        memory: durable; holds where each finding was posted.
+        memory: durable; holds where each incident was posted.
         interval_s: least seconds between two messages; Slack allows about one a second.
     """
 
@@ -106,11 +107,12 @@ class SlackSink:
             close()
 
     def _tell(self, delivery: Delivery) -> None:
-        finding = delivery.finding
-        place = self._place(finding.id)
-        if place is not None and place.revision >= finding.revision:
+        finding, incident = delivery.finding, delivery.incident
+        subject = finding if incident is None else incident
+        place = self._place(subject.id)
+        if place is not None and place.revision >= subject.revision:
             return  # it says this already, or something newer
-        message = to_message(finding)
+        message = to_message(finding) if incident is None else of_incident(incident, finding)
         answer = None
         if place is not None:
             answer = self._call("chat_update", message, channel=place.channel, ts=place.ts)
@@ -119,7 +121,7 @@ class SlackSink:
         channel, ts = (answer or {}).get("channel"), (answer or {}).get("ts")
         if not isinstance(channel, str) or not isinstance(ts, str):
             raise RetryLater("Slack's answer does not say where the message is")
-        self._keep(finding.id, _Place(channel, ts, finding.revision))
+        self._keep(subject.id, _Place(channel, ts, subject.revision))
 
     def _place(self, id: str) -> "_Place | None":
         if self._unkept is not None:

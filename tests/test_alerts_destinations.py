@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from alerts.base import RetryLater
 from alerts.destination_settings import TYPES
 from alerts.destinations import BadDestinations, Destinations
 from alerts.file import FileSink
+from alerts.incident import Policy
+from alerts.incident_steps import receive
 from alerts.secret import Secret
 from alerts.slack import SlackSink
 from alerts.splunk_hec import SplunkHecSink
@@ -144,15 +147,17 @@ def test_a_secret_that_is_no_token_is_held_for_an_operator(tmp_path: Path, conte
     assert caught.value.operator
 
 
-def test_findings_go_to_whoever_wants_them() -> None:
+def test_findings_go_to_machines_that_want_them_and_incidents_to_people() -> None:
     destinations = Destinations(
         {"f": FILE, "siem": {**SPLUNK, "min_severity": "high"}, "soc": SLACK}
     )
     loud, low = finding(severity=Severity.CRITICAL), finding(severity=Severity.LOW)
     trial = finding(mode="monitor")
-    assert [("f", "siem", "soc"), ("f", "soc"), ("f", "siem")] == [
+    assert [("f", "siem"), ("f",), ("f", "siem")] == [
         destinations.of_finding(each) for each in (loud, low, trial)
     ]
+    incident = receive(None, loud, datetime.now(UTC), Policy())
+    assert ("soc",) == destinations.of_incident(incident)
 
 
 def test_reading_the_configuration_needs_no_client_library() -> None:
