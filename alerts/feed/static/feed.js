@@ -177,6 +177,7 @@
     const dialog = $("#dialog");
     htmx.ajax("GET", `/act/${verb}?ids=${ids.join(",")}`, { target: "#dialog", swap: "innerHTML" }).then(() => {
       if (!dialog.firstElementChild) return;
+      htmx.process(dialog);  // before it has settled: Enter may come at once
       if (!dialog.open) dialog.showModal();
       ($("input[name=owner], textarea", dialog) ?? $("button", dialog)).focus();
     });
