@@ -40,10 +40,11 @@ class Held:
 class Source:
     """What is known of one source: how far it has told, and what of it waits."""
 
-    __slots__ = ("cover", "heard", "held", "told_ms")
+    __slots__ = ("cover", "floor", "heard", "held", "told_ms")
 
     def __init__(self, cover: Key = START) -> None:
         self.cover = cover
+        self.floor = cover[0]  # where it began or being idle moved it; what comes is not before
         self.told_ms = START[0]  # its own clock, without what being idle added
         self.heard = False
         self.held: deque[Held] = deque()
@@ -92,7 +93,7 @@ class Merge:
         if record.idle_ms:
             self._idle(source, record, stamp_ms)
             return 0
-        after, floor = source.cover, source.cover[0]
+        after, floor = source.cover, source.floor
         upto = max(record.upto, (floor, record.upto[1], record.upto[2]))
         if upto <= after:
             return 0  # a router that restarted, or one that does not know it was replaced
@@ -125,7 +126,8 @@ class Merge:
         others = (one.told_ms for one in self._sources.values() if one is not source)
         furthest = max(others, default=START[0])
         if furthest >= source.cover[0] and furthest > START[0]:  # beyond all that others told
-            source.cover = (furthest + 1, record.source, source.cover[2])
+            source.floor = furthest + 1
+            source.cover = (source.floor, record.source, source.cover[2])
 
     def _room(self, events: Events, first: bool) -> int:
         """How many of these events there is memory for; the first of a source always have some."""
@@ -262,6 +264,7 @@ class Merge:
             "sources": [
                 {
                     "cover": list(one.cover),
+                    "floor": one.floor,
                     "told_ms": one.told_ms,
                     "heard": one.heard,
                     "held": [
@@ -280,7 +283,7 @@ class Merge:
         self._sources = {}
         for number, saved in enumerate(state["sources"]):
             one = self._sources[number] = Source(_key(saved["cover"]))
-            one.heard, one.told_ms = saved["heard"], saved["told_ms"]
+            one.floor, one.heard, one.told_ms = saved["floor"], saved["heard"], saved["told_ms"]
             one.held.extend(
                 Held(offset, _key(after), floor, _key(upto), None)
                 for offset, after, floor, upto in saved["held"]

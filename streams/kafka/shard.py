@@ -33,7 +33,7 @@ from streams.ordered import OrderedPipeline
 from streams.output import CoreSettings, Output
 from streams.snapshot import BadSnapshot
 
-STATE_FORM = 1
+STATE_FORM = 2
 _PRESS, _INFLATE = zstandard.ZstdCompressor(level=-5), zstandard.ZstdDecompressor()
 """A core's snapshot is written down plain: what is packed changes everywhere when a byte does."""
 BLOCK_EVENTS = 4000  # judged at a time: a block keeps the worker's loop busy for 20 ms or so
