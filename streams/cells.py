@@ -24,6 +24,7 @@ class Cells:
             "window": ((), NEVER, np.int32),
             "end_ms": ((), FAR_MS, np.int64),
             "first_ms": ((), 0, np.int64),  # event time of the first event to arrive
+            "tenant": ((), 0, np.uint64),  # fingerprint; 0: not known
             "total": ((features,), 0, np.int64),
             "limit": ((channels,), NO_LIMIT, np.int64),  # by habit and by what was told already
         }
@@ -36,6 +37,7 @@ class Cells:
     window: npt.NDArray[np.int32]
     end_ms: Ints
     first_ms: Ints
+    tenant: npt.NDArray[np.uint64]
     total: Ints
     limit: Ints
 
@@ -57,6 +59,7 @@ class Cells:
         cells = np.array(self._free[-count:], np.int64)
         del self._free[-count:]
         self.total[cells] = 0
+        self.tenant[cells] = 0
         return cells
 
     def give_back(self, cells: Ints) -> None:
@@ -101,7 +104,8 @@ class Cells:
         """Puts back what `state` gave; returns the rows, in the same order."""
         cells = self.take(len(state["key"]))
         for name in self._columns:
-            getattr(self, name)[cells] = state[name]
+            if name in state:  # an older snapshot knows no tenants
+                getattr(self, name)[cells] = state[name]
         for at, limits in state["base"]:
             self._base[int(cells[at])] = np.array(limits, np.int64)
         return cells

@@ -18,6 +18,7 @@ from streams.reports import Reporter
 from streams.rollups import rollups
 from streams.table import Names
 from streams.teller import Teller
+from streams.window_tenants import WindowTenants
 from streams.windows import Windows
 
 Ints = npt.NDArray[np.int64]
@@ -59,6 +60,8 @@ class Lane:
             watched = [(d, c) for d in detectors for c in d.channels if c.window == spec.name]
             self.windows.append(Windows(spec, self.keys, watched, budget, lateness_ms))
         self.tellers = [Teller(windows, reporter, NAME_OF[name]) for windows in self.windows]
+        hours = [windows for windows in self.windows if windows.spec is CREDENTIAL_1H]
+        self.tenants = WindowTenants(hours[0].cells) if hours else None
         self.pairs = Pairs(max_pairs)
         self.visits = 0
         self.flooded = False
@@ -95,6 +98,8 @@ class Lane:
             self._meet(keys, part, columns)
         for windows, teller in zip(self.windows, self.tellers, strict=True):
             cells, trips = windows.add(keys, part, columns)
+            if self.tenants is not None and windows.spec is CREDENTIAL_1H:
+                self.tenants.see(cells, part, columns)
             teller.collect(cells, part, columns.records)
             teller.settle(trips, part, columns)
 
@@ -169,8 +174,8 @@ class Lane:
                 if at_end:
                     decided = ends + self.lateness_ms
                 unusual = teller.finish(cells, decided, sequence[at])
-                if windows.spec is CREDENTIAL_1H:
-                    rolled += rollups(windows, cells)
+                if self.tenants is not None and windows.spec is CREDENTIAL_1H:
+                    rolled += rollups(windows, cells, self.tenants)
                 usual = np.ones((len(cells), len(windows.spec.learned)), np.bool_)
                 usual[unusual] = False
                 windows.learn_and_free(cells, usual)
@@ -189,6 +194,7 @@ class Lane:
             "keys": self.keys.state(),
             "pairs": self.pairs.state(),
             "windows": states,
+            "tenants": self.tenants.state() if self.tenants is not None else [],
             "visits": self.visits,
             "flooded": self.flooded,
         }
@@ -203,3 +209,5 @@ class Lane:
             self.windows, self.tellers, state["windows"], strict=True
         ):
             teller.load(saved["told"], windows.load(saved, numbers))
+        if self.tenants is not None:
+            self.tenants.load(state.get("tenants", []))

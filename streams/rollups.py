@@ -6,13 +6,14 @@ from detectors.base import NANO, moment
 from schemas.finding import Entity
 from schemas.records import Rollup
 from streams.part import Ints
+from streams.window_tenants import WindowTenants
 from streams.windows import Windows
 
 MOST_LOG = 40.0  # of what is usual at most
 ROLLUP_CALLS = 10  # model calls in a window that make a rollup worth keeping
 
 
-def rollups(windows: Windows, cells: Ints) -> list[Rollup]:
+def rollups(windows: Windows, cells: Ints, tenants: WindowTenants) -> list[Rollup]:
     """One record for each closing window of a promoted key that was active."""
     rows, spec = windows.cells, windows.spec
     promoted = windows.habits.row[rows.key[cells]] >= 0
@@ -20,8 +21,9 @@ def rollups(windows: Windows, cells: Ints) -> list[Rollup]:
     features = list(spec.index)
     tails, _, _ = windows.habits.pinned(rows.key[cells], rows.window[cells])
     found = []
-    for name, end, totals, tail in zip(
+    for name, tenant, end, totals, tail in zip(
         windows.keys.names(rows.key[cells]),
+        tenants.names(cells),
         rows.end_ms[cells].tolist(),
         rows.total[cells].tolist(),
         tails.tolist(),
@@ -35,7 +37,7 @@ def rollups(windows: Windows, cells: Ints) -> list[Rollup]:
         found.append(
             Rollup.model_construct(
                 entity=Entity(lane=spec.lane, id=name),
-                tenant=None,
+                tenant=tenant,
                 start=moment(end - spec.width_ms),
                 end=moment(end),
                 totals=named,
