@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "take events in, judge them, tell people: one process, one folder",
     "feed": "the page for analysts, and the feed for machines",
     "replay": "judge recorded events of any known format",
+    "backtest": "how many alerts each budget would have raised on your own history",
     "findings": "list what was found",
     "incidents": "what is going on, and the whole story of one",
     "ack": "somebody looks at an incident",

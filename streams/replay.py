@@ -225,7 +225,7 @@ class Replay:
     def run(self) -> Iterator[Output]:
         """What each block brought to light; rejected lines are quarantined with their place."""
         self.pipeline = pipeline = Pipeline(self.settings)
-        for pieces in _grouped(merged(self.recordings)):
+        for pieces in grouped(merged(self.recordings)):
             begun = pipeline.position
             output = pipeline.process(b"\n".join(piece.block for piece in pieces))
             if output.rejections:
@@ -261,7 +261,7 @@ class Replay:
         }
 
 
-def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+def grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
     """Pieces together until they are worth a block."""
     group: list[Piece] = []
     lines = 0
