@@ -70,14 +70,14 @@ class Lane:
         for windows in self.windows:
             windows.grow(capacity)
 
-    def process(self, part: Part, columns: Columns, at_end: bool = False) -> list[Rollup]:
+    def process(self, part: Part, columns: Columns) -> list[Rollup]:
         """Closes what is due, adds the part's events, judges, closes what is due then."""
-        closed = self.close(part.clock[:1], part.sequence[:1], at_end=at_end)
+        closed = self.close(part.clock[:1], part.sequence[:1])
         if columns.any(self.windows[0].spec.select):
             chosen = np.flatnonzero(part.of(columns[self.windows[0].spec.select]))
             if len(chosen):
                 self._add(part.subset(chosen), columns)
-        return closed + self.close(part.clock, part.sequence, at_end=at_end)
+        return closed + self.close(part.clock, part.sequence)
 
     def _add(self, part: Part, columns: Columns) -> None:
         hashes = part.of(columns[HASH_OF[self.name]])
@@ -153,26 +153,22 @@ class Lane:
 
     # --- closing ----------------------------------------------------------------------------
 
-    def close(
-        self,
-        clock: Ints,
-        sequence: Ints,
-        stands_at: int | None = None,
-        at_end: bool = False,
-    ) -> list[Rollup]:
+    def close(self, clock: Ints, sequence: Ints, stands_at: int | None = None) -> list[Rollup]:
         """Closes the windows that are due at the last of these clocks.
+
+        What is told carries the moment from which its window may close: which event is the first
+        after it depends on the order of arrival, and may be another part's.
 
         Args:
             stands_at: the time to write on findings when time runs on without events.
-            at_end: write the moment a window may close instead of the event that closes it.
         """
         rolled: list[Rollup] = []
         for windows, teller in zip(self.windows, self.tellers, strict=True):
             for cells, ends in windows.due(int(clock[-1])):
                 at = np.searchsorted(clock, ends + self.lateness_ms)
-                decided = clock[at] if stands_at is None else np.full(len(at), stands_at)
-                if at_end:
-                    decided = ends + self.lateness_ms
+                decided = ends + self.lateness_ms
+                if stands_at is not None:
+                    decided = np.full(len(at), stands_at)
                 unusual = teller.finish(cells, decided, sequence[at])
                 if self.tenants is not None and windows.spec is CREDENTIAL_1H:
                     rolled += rollups(windows, cells, self.tenants)

@@ -13,11 +13,7 @@ from streams.pipeline import Flags, Ints, Pipeline
 
 
 class OrderedPipeline(Pipeline):
-    """A pipeline over some keys of an ordered stream.
-
-    A final revision carries the moment its window may close, for the event that closes it may be
-    another part's.
-    """
+    """A pipeline over some keys of an ordered stream."""
 
     def process_ordered(self, block: bytes, clock: Ints, added: Flags | None = None) -> Output:
         """Judges events; what its output says of them is good until the next block.
@@ -47,7 +43,7 @@ class OrderedPipeline(Pipeline):
             kept = np.arange(count)
             for amount in ("one", "tokens", "nanousd") if added.any() else ():
                 columns[amount][added] = 0
-        self._spread(columns, kept, clock, positions, output, at_end=True)
+        self._spread(columns, kept, clock, positions, output)
         self._tell(output)
         return output
 
@@ -57,7 +53,7 @@ class OrderedPipeline(Pipeline):
         if clock_ms > self._clock.now_ms:
             clock, at = np.array([clock_ms], np.int64), np.array([self.position], np.int64)
             for lane in self._lanes:
-                output.rollups += lane.close(clock, at, at_end=True)
+                output.rollups += lane.close(clock, at)
             self._clock.now_ms = clock_ms
         self._tell(output)
         return output

@@ -193,9 +193,8 @@ class Pipeline:
         after: Ints,
         positions: Ints,
         output: Output,
-        at_end: bool = False,
     ) -> None:
-        """Shows events to lanes and inspectors; `at_end` as in `Lane.close`."""
+        """Shows events to lanes and inspectors."""
         records, times = columns.records, columns.times
         self._counts["kept"] += len(kept)
         clock = after[kept]
@@ -206,7 +205,7 @@ class Pipeline:
             whole = len(rows) == len(records)
             part = Part(rows, times[rows], clock[start:stop], positions[rows], whole)
             for lane in self._lanes:
-                output.rollups += lane.process(part, columns, at_end)
+                output.rollups += lane.process(part, columns)
             start = stop
         if len(kept):
             whole = len(kept) == len(records)

@@ -129,15 +129,8 @@ class Installation:
 
 
 def essence(finding: Finding) -> dict[str, Any]:
-    """A finding without the number of its event, which is another in each part of a stream.
-
-    The final revision of a window stands at the moment it may close, not at the event that closed
-    it: that may be another part's.
-    """
-    plain = finding.model_dump(mode="json", exclude={"provenance"})
-    if finding.final and "window" in plain["evidence"]:
-        del plain["time"]
-    return plain
+    """A finding without the number of its event, which is another in each part of a stream."""
+    return finding.model_dump(mode="json", exclude={"provenance"})
 
 
 def unordered(said: dict[tuple[str, int], dict[str, Any]]) -> dict[tuple[str, int], Any]:

@@ -295,6 +295,7 @@ class Oracle:
         last = self._tell(cell, detector, 2, 0, final or verdict, position)
         worst = (first.severity, last.severity)
         last.severity = max(worst, key=lambda s: s.rank)
+        last.time_ms = min(cell.end + self.lateness, last.time_ms)
         last.events = first.events
         first.events = first.events[:1]
 
