@@ -31,7 +31,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from alerts.database import BUSY_TIMEOUT_MS
-from alerts.tables import METADATA
+from alerts.store_search import lacking
+from alerts.store_search import prepare as prepare_search
+from alerts.tables import METADATA, WORDS
 
 WAL_LIMIT_BYTES = 16 * 2**20  # the write-ahead log is cut back to this after a checkpoint
 WRITERS_LOCK = 0x7472_6970  # PostgreSQL's advisory lock that orders our writers
@@ -220,7 +222,11 @@ def _create(engine: Engine) -> None:
                     f" version (no {', '.join(sorted(missing))}); move it away and start again:"
                     " the journal is judged again"
                 )
+        if sqlite and lacking(connection):
+            raise BadStore("this Python's SQLite has no FTS5; install a Python whose SQLite has it")
+        fill = not there.has_table(WORDS.name)
         METADATA.create_all(connection)
+        prepare_search(connection, fill=fill)
         if sqlite:
             connection.exec_driver_sql(f"PRAGMA user_version={mark}")
 

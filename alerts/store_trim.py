@@ -4,6 +4,7 @@ import logging
 
 from sqlalchemy import Connection, Table, delete, func, select
 
+from alerts.store_search import forget
 from alerts.tables import DESTINATIONS, FINDINGS, HISTORY, INCIDENTS, SILENCES
 
 STEP = 10_000  # rows that go in one transaction at most
@@ -29,6 +30,7 @@ def trim(connection: Connection, *, findings: int, incidents: int, silences: int
             part = ids[at : at + 500]
             connection.execute(delete(HISTORY).where(HISTORY.c.incident.in_(part)))
             connection.execute(delete(INCIDENTS).where(c.id.in_(part)))
+            forget(connection, part)
         log.warning("%d old incidents were dropped to keep %d", len(ids), incidents)
     first, last = connection.execute(select(func.min(H.number), func.max(H.number))).one()
     if first is not None and last - first > MAX_HISTORY:  # what people did stays

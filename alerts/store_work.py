@@ -13,6 +13,7 @@ from alerts.incident_steps import act, due, inhibit, receive, tick
 from alerts.outbox import CHUNK
 from alerts.outbox_queue import Queue
 from alerts.store_engine import replace
+from alerts.store_search import note
 from alerts.tables import FINDINGS, HISTORY, INCIDENTS
 from schemas.finding import Finding
 
@@ -216,6 +217,7 @@ class Work:
                 names: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "of"}
                 mine = INCIDENTS.c.id == bindparam("of")
                 self._connection.execute(update(INCIDENTS).where(mine).values(names), rows)
+        note(self._connection, {id: (self._by_id[id], self._news.get(id)) for id in numbers})
 
     def _finding(self, incident: str) -> Finding:
         if (news := self._news.get(incident)) is None:

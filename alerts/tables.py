@@ -95,6 +95,13 @@ INCIDENTS = Table(
     Index("incidents_by_change", "change"),
 )
 
+WORDS = _counted(
+    "incident_words",  # what a search looks in: see alerts/store_search.py
+    _text("incident", unique=True),
+    _text("words"),
+    _text("seen"),  # by the events behind it
+)
+
 HISTORY = _counted(
     "incident_history",
     _text("incident"),

@@ -37,7 +37,9 @@ PAGES = {
     "all, by severity": "/?view=all&sort=severity",
     "of a tenant": "/?view=all&tenant=tenant-7",
     "a rare owner": "/?view=all&owner=nobody-of-that-name",
-    "search for a key": "/?view=all&q=hmac:00ff00ff",
+    "search for a key": "/?view=all&q=hmac:00ff",
+    "search two words": "/?view=all&q=tenant-77+spends",
+    "search in all": "/?view=all&q=habit",
     "search for nothing": "/?view=all&q=zzzzzz",
     "overview": "/overview",
 }
@@ -94,6 +96,9 @@ def fill(folder: Path, count: int) -> None:
         "INSERT INTO incident_history (number, incident, revision, at, by, change, state, rank,"
         " reason) VALUES (?, 'x', 1, 0, 'x', 'updated', 'open', 1, '')", (count,),
     )  # fmt: skip
+    for table in ("incident_search", "incident_words"):  # as an older version left it
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version=0")
     connection.execute("COMMIT")
     connection.close()
 
@@ -200,8 +205,11 @@ def main() -> None:
 
 def measure(folder: Path, asked: argparse.Namespace) -> None:
     """One run against a store."""
+    begun = time.perf_counter()
     store = AlertStore(folder / "tripmeter.db")
     prepare(store.engine)
+    size = (folder / "tripmeter.db").stat().st_size / 2**20
+    print(f"  opened in {time.perf_counter() - begun:.1f} s; {size:,.0f} MB now")
     accounts = Accounts(store.engine)
     accounts.first()
     cookies = [Sessions(store.engine, 3600).begin("admin") for _ in range(5)]

@@ -68,6 +68,8 @@ class Office:
         """As new, but quicker than a new one."""
         with writing(self.store.engine) as connection:
             for table in inspect(connection).get_table_names():
+                if table.startswith("incident_search"):
+                    continue  # follows its table
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608
             connection.execute(text("DELETE FROM sqlite_sequence"))
         self.now = NOON + HOUR

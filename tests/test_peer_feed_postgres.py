@@ -7,6 +7,7 @@ import pytest
 
 from tests import test_feed_list as lists
 from tests import test_feed_pages as pages
+from tests import test_feed_search as search
 from tests.feed_kit import HOUR, Office, Person, shown
 from tests.postgres import Postgres
 
@@ -34,6 +35,9 @@ def office(server: Postgres, tmp_path: Path) -> Iterator[Office]:
     [
         lists.test_what_the_address_asks_for_is_shown,
         lists.test_pages_follow_one_another_without_gap_or_repetition_though_new_ones_come,
+        search.test_a_search_finds_what_begins_with_each_of_its_words,
+        search.test_words_follow_what_becomes_of_an_incident,
+        search.test_the_id_of_a_finding_leads_to_its_incident,
         lists.test_text_of_an_attacker_is_inert_on_every_page,
         pages.test_the_overview_adds_up_incidents_and_spend,
         pages.test_habit_and_break_are_drawn_with_gaps_where_nothing_was_kept,
@@ -42,6 +46,10 @@ def office(server: Postgres, tmp_path: Path) -> Iterator[Office]:
 )
 def test_what_is_promised_on_sqlite_holds_here(office: Office, promise: Promise) -> None:
     promise(office, office.signed_in("analyst"))
+
+
+def test_who_sees_one_tenant_learns_nothing_by_asking(office: Office) -> None:
+    search.test_who_sees_one_tenant_cannot_ask_whether_a_story_names_another(office)
 
 
 def test_machines_read_the_same_lines(office: Office) -> None:

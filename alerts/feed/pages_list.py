@@ -53,6 +53,7 @@ def router(feed: Feed) -> APIRouter:
             spans=list(SINCE),
             saved=[] if part else _saved(feed, who),
             opened=opened,
+            crowded=feed.feeds.crowded(wanted.q),
             first=not after,
         )
 

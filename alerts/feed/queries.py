@@ -1,6 +1,7 @@
 """Looks for incidents and findings, page by page, always within what somebody may see."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +11,8 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     Select,
-    String,
-    and_,
     cast,
+    false,
     func,
     literal,
     or_,
@@ -20,23 +20,23 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
 from alerts.incident import Incident
 from alerts.store_engine import reading
+from alerts.store_search import saying, wholes
 from alerts.tables import COUNTS, DESTINATIONS, FINDINGS, HISTORY, INCIDENTS
 from schemas.finding import Finding
 
 PAGE = 50
+FOUND = 10_000  # incidents that one search finds at most: the newest
 COUNTED = 10_000  # more than so many are not counted to the end
-SEARCHED = 10_000  # newest incidents whose stories are searched; names are searched in all
-STORY = ("title", "summary", "detectors", "services")
 MAX_RELATED = 8
 MAX_FINDINGS = 200  # of one incident, shown
 
 N, F, H = INCIDENTS.c, FINDINGS.c, HISTORY.c
+_FINDING = re.compile("[0-9a-f]{32}")
 
 
 class BadCursor(ValueError):
@@ -133,27 +133,31 @@ class Feeds:
             where += [of.exists()]
         if (begin := wanted.begin(now)) is not None:
             where += [N.last >= begin.timestamp()]
-        where += [self._says(wanted.q, and_(*where))] if wanted.q else []
+        where += [self._says(wanted.q, who)] if wanted.q else []
         return where
 
-    def _says(self, text: str, among: ColumnElement[bool]) -> ColumnElement[bool]:
-        """A word in the names of an incident, or in the story of the newest ones."""
-        newest = select(N.id, N.json).where(among).order_by(N.last.desc()).limit(SEARCHED)
-        part = newest.subquery()
-        told = part.c.json
-        story: ColumnElement[Any]
-        if self._sqlite:
-            story = func.json_extract(cast(told, String), *(f"$.{name}" for name in STORY))
-        else:
-            body = cast(func.convert_from(told, "UTF8"), JSONB)
-            story = func.concat_ws(" ", *(body[name].astext for name in STORY))
-        stories = select(part.c.id).where(story.icontains(text, autoescape=True))
-        names = (N.entity, N.tenant, N.owner)
-        return or_(
-            N.id.startswith(text, autoescape=True),
-            *(name.icontains(text, autoescape=True) for name in names),
-            N.id.in_(stories),
-        )
+    def _says(self, asked: str, who: Identity) -> ColumnElement[bool]:
+        """The newest incidents that say something; those of a finding, if it is one's id."""
+        if _FINDING.fullmatch(asked):
+            return N.id.in_(select(F.incident).where(F.id == asked))
+        said = saying(asked, FOUND, sqlite=self._sqlite)
+        if said is None:
+            return false()
+        found: ColumnElement[bool] = N.id.in_(said)
+        if who.tenants is not None:  # nobody learns by asking that a story names another tenant
+            tenant = INCIDENTS.alias("other").c.tenant
+            named = (func.lower(tenant).contains(word, autoescape=True) for word in wholes(asked))
+            found &= ~select(tenant).where(~theirs(who, tenant), or_(*named)).exists()
+        return found
+
+    def crowded(self, asked: str) -> int:
+        """`FOUND` when more incidents say something than one search finds, else 0."""
+        said = saying(asked, FOUND + 1, sqlite=self._sqlite) if asked else None
+        if said is None:
+            return 0
+        with reading(self.engine) as connection:
+            query = select(func.count()).select_from(said.subquery())
+            return FOUND if int(connection.execute(query).scalar() or 0) > FOUND else 0
 
     def some(self, ids: Sequence[str], who: Identity) -> dict[str, Incident]:
         """Incidents by id, as far as they may be seen."""
