@@ -9,8 +9,9 @@ from pathlib import Path
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
 from streams.delivery import Delivery
+from streams.kafka.beats import Beats
 from streams.settings import DAY_S, Settings
-from streams.store import Keep, Store
+from streams.store import Findings, Keep, Store
 
 
 class Outgoing:
@@ -40,6 +41,8 @@ class Outgoing:
             ),
         )
         self._found = found
+        self._beats = Beats()
+        self._beats.load(Findings.of(self._store).heartbeats())
 
     def start(self) -> None:
         """Begins to deliver what waits."""
@@ -57,7 +60,7 @@ class Outgoing:
         Raises:
             sqlite3.Error, OSError: nothing is promised; the same call may be repeated.
         """
-        self._store.record(rollups=rollups, heartbeats=heartbeats)
+        self._store.record(rollups=rollups, heartbeats=self._beats.join(heartbeats))
         new = self._store.alerts.record(findings, positions)
         if new:
             self._found(new)
