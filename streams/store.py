@@ -252,6 +252,15 @@ class Findings(Query):
                 if data is not None:
                     yield Snapshot(at, zstandard.ZstdDecompressor().decompress(data))
 
+    def rollups(self, lane: str, entity: str, begin: float, end: float) -> list[Rollup]:
+        """Closed windows of one entity that began between two instants, oldest first."""
+        c = ROLLUPS.c
+        query = select(c.json).where(c.lane == lane, c.entity == entity)
+        query = query.where(c.start >= begin, c.start <= end).order_by(c.start)
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).scalars()
+            return [Rollup.model_validate_json(body) for body in rows]
+
     def heartbeats(self) -> list[dict[str, Any]]:
         """The last sign of life of every source, newest first."""
         query = select(HEARTBEATS.c.json).order_by(HEARTBEATS.c.time.desc())

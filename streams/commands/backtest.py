@@ -69,20 +69,31 @@ def _judge(arguments: argparse.Namespace) -> Any:
     from streams.backtest import Trial
     from streams.collector import calm
     from streams.configuration import load
-    from streams.replay import Recording, grouped, merged
+    from streams.replay import grouped, merged
     from streams.wiring import core_settings
 
     calm()
     settings = core_settings(load(arguments.config))
-    for name in arguments.files:
+    files = recordings(arguments.files, arguments.data, arguments.format)
+    trial = Trial(settings, arguments.budgets)
+    for pieces in grouped(merged(files)):
+        trial.judge(b"\n".join(piece.block for piece in pieces))
+    return trial.result(sum(one.rejected for one in files), arguments.worst)
+
+
+def recordings(names: list[str], data: Path, format: str) -> list[Any]:
+    """Files to be judged without leaving anything behind.
+
+    Raises:
+        OSError: one is not there.
+    """
+    from streams.replay import Recording
+
+    for name in names:
         if name != "-" and not Path(name).is_file():
             raise OSError(f"{name}: no such file")
-    context = _context(arguments.data)
-    recordings = [Recording(name, lambda: context, arguments.format) for name in arguments.files]
-    trial = Trial(settings, arguments.budgets)
-    for pieces in grouped(merged(recordings)):
-        trial.judge(b"\n".join(piece.block for piece in pieces))
-    return trial.result(sum(one.rejected for one in recordings), arguments.worst)
+    context = _context(data)
+    return [Recording(name, lambda: context, format) for name in names]
 
 
 def _context(data: Path) -> Any:
