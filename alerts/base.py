@@ -30,6 +30,14 @@ class RetryLater(Exception):
         self.operator = operator
 
 
+class NotYet(RetryLater):
+    """Nothing is wrong: the sink is at it, or gathers what belongs together.
+
+    The same records come again after `after_s`, at once with None, with whatever is more urgent
+    by then before them. Alone, or as `later` of `Partly`.
+    """
+
+
 class Rejected(Exception):
     """The destination refuses this content (400, 413, 422) and would refuse it again."""
 

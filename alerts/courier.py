@@ -3,9 +3,9 @@
 A step is one look at the queue; the thread around it only sleeps. What is told apart:
 `RetryLater` pauses the destination, `RetryLater(operator=True)` holds it and tells the operator
 once, `Rejected` is bisected until the one record that is refused is alone and becomes a dead
-letter, `Partly` says all of that of each record. After `BREAKER` failures in a row one record alone
-is tried until the destination takes it. Sending comes before recording, so a crash between the two
-sends again under the same key.
+letter, `Partly` says all of that of each record, `NotYet` is no failure. After `BREAKER` failures
+in a row one record alone is tried until the destination takes it. Sending comes before recording,
+so a crash between the two sends again under the same key.
 """
 
 import logging
@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from alerts.base import Partly, Rejected, RetryLater, Sink
+from alerts.base import NotYet, Partly, Rejected, RetryLater, Sink
 from alerts.outbox import MAX_ERROR, Outbox, Row
 from alerts.outbox_lease import RENEW_S
 from alerts.retry import Retry
@@ -116,6 +116,8 @@ class Courier:
             return self._bury(outbox, rows[0], str(error))
         except Partly as error:
             return self._each(outbox, rows, error)
+        except NotYet as error:
+            raise _Paused(error.after_s or 0.0) from None
         except RetryLater as error:
             self._postpone(outbox, rows, str(error), error.after_s, error.operator)
         except Exception as error:  # a bug in a sink must not lose anything
@@ -133,6 +135,8 @@ class Courier:
             if row.key in said.rejected and row.key not in said.taken:
                 self._bury(outbox, row, said.rejected[row.key])
         rest = [row for row in rows if row.key not in said.taken and row.key not in said.rejected]
+        if rest and isinstance(said.later, NotYet):
+            raise _Paused(said.later.after_s or 0.0)
         if rest:
             later = said.later or RetryLater("nothing was said about this record")
             self._postpone(outbox, rest, str(later), later.after_s, later.operator)

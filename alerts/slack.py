@@ -1,55 +1,30 @@
-"""Incidents into a Slack channel: one message each, edited when there is more to say.
+"""Incidents into a Slack channel: one message each, edited in place, with the story in a thread.
 
-Where an incident was posted is kept before anything else happens, so that a later revision, or the
-same one after a crash, edits that message instead of posting another.
+`slack_plan` says what is next, `slack_deeds` does it. Where a message is, and that it is about to
+be posted, is kept before anything else happens: after a crash it is looked up in the channel by
+its metadata, and edited instead of posted again.
 """
 
-import http.client
-import json
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
-
-from alerts.base import Delivery, Rejected, RetryLater
+from alerts.base import Delivery, NotYet, Partly, Rejected, RetryLater
+from alerts.incident import Incident, Policy
+from alerts.incident_steps import receive
 from alerts.memory import Memory
-from alerts.network import asked_to_wait, unreachable
-from alerts.slack_incident import to_message as of_incident
-from alerts.slack_message import to_message
+from alerts.slack_calls import Calls, NotAllowed
+from alerts.slack_deeds import Deeds, Doable
+from alerts.slack_digest import Digest, Kind
+from alerts.slack_hours import QuietHours
+from alerts.slack_message import Look
+from alerts.slack_plan import Edit, Flow, Post, Row, State, Wait, choose, done
+from alerts.slack_told import Place, recall
+from alerts.store_engine import StoreDown
 
-# Slack's `error` values, by what helps
-PASSES = frozenset(
-    {
-        "fatal_error",
-        "internal_error",
-        "message_limit_exceeded",
-        "rate_limited",
-        "ratelimited",
-        "request_timeout",
-        "service_unavailable",
-        "team_added_to_org",
-    }
-)
-REFUSED = frozenset(
-    {
-        "invalid_attachments",
-        "invalid_blocks",
-        "invalid_blocks_format",
-        "invalid_metadata_format",
-        "invalid_metadata_schema",
-        "metadata_too_large",
-        "msg_blocks_too_long",
-        "msg_too_long",
-        "no_text",
-        "too_many_attachments",
-    }
-)
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+KINDS: tuple[Kind, ...] = ("flood", "quiet")
 
 
 class SlackSink:
@@ -57,143 +32,142 @@ class SlackSink:
 
     Args:
         channel: its id, or #name.
-        token: reads the bot token; asked before every message, so that a new one counts at once.
         memory: durable; holds where each incident was posted.
-        interval_s: least seconds between two messages; Slack allows about one a second.
+        flow: how many messages of their own incidents get before a digest begins.
+        thread: whether messages have threads.
     """
 
-    batch: ClassVar[int] = 1
+    batch: ClassVar[int] = 500
 
     def __init__(
         self,
         name: str,
         channel: str,
-        token: Callable[[], str],
+        calls: Calls,
         memory: Memory,
         *,
-        api_url: str = "https://slack.com/api/",
-        interval_s: float = 1.0,
-        timeout_s: int = 15,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        look: Look | None = None,
+        hours: QuietHours | None = None,
+        flow: Flow | None = None,
+        thread: bool = True,
+        charts: bool = True,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self._channel = channel
-        self._token = token
+        self.channel = channel
+        self.calls = calls
         self._memory = memory
-        # Slack knows no idempotency key: only the outbox may send again
-        self._client = WebClient(base_url=api_url, timeout=timeout_s, retry_handlers=[])
-        self._interval_s = interval_s
-        self._clock = clock
-        self._sleep = sleep
+        self._hours = hours
+        self._flow = flow or Flow()
+        self._thread = thread
         self._wall = wall
-        self._sent_at: float | None = None
-        self._unkept: tuple[str, _Place] | None = None  # posted, but the disk did not take it yet
+        self._deeds = Deeds(
+            name, channel, calls, memory, look or Look(), charts=charts and thread, wall=wall
+        )
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Posts or edits one message each.
+        """Does what is most urgent, and says what is done.
 
         Raises:
             RetryLater, Rejected: as Slack's answer says.
+            Partly: these are done; the rest comes again at once, or after a while.
         """
-        for each in deliveries:
-            self._tell(each)
+        try:
+            self._deeds.settle()
+            rows = self._rows(deliveries)
+            state = self._state(rows)
+            deed = choose(rows, state)
+            after_s = deed.seconds if isinstance(deed, Wait) else 0.0
+            if deed is not None and not isinstance(deed, Wait):
+                rows = self._done(deed, rows)
+        except (sqlite3.Error, StoreDown):
+            raise RetryLater("where messages are could not be stored") from None
+        state = self._state(rows)
+        taken = frozenset(row.key for row in rows if done(row, state))
+        if len(taken) < len(rows):
+            raise Partly(taken, later=NotYet("there is more to tell", after_s))
+
+    def probe(self) -> str:
+        """Whether the token works and the bot sees the channel.
+
+        Raises:
+            RetryLater: it does not work, and why.
+        """
+        who = self.calls.ask("auth_test")
+        told = f"the token is of {who.get('user', 'a bot')} in {who.get('team', 'a workspace')}"
+        try:
+            id = self.calls.id_of(self.channel)
+            info = self.calls.ask("conversations_info", channel=id).get("channel") or {}
+        except NotAllowed:
+            return f"{told}; without the scope channels:read the channel cannot be looked up"
+        if info.get("is_archived"):
+            raise RetryLater(f"Slack: {self.channel} is archived", operator=True)
+        if not info.get("is_member", True):
+            raise RetryLater(f"Slack: invite the bot into {self.channel}", operator=True)
+        return f"{told}; it is in {self.channel}"
+
+    def place_of(self, incident: str) -> Place | None:
+        """Where an incident (or the digest that stands for it) is; None when nobody was told."""
+        told = recall(self._memory, [incident]).get(incident)
+        if told is None:
+            return None
+        if told.place is None and told.digest:
+            digest = self._digests([told.digest]).get(told.digest)
+            return digest.place if digest else None
+        return told.place
 
     def close(self) -> None:
-        """Closes the memory."""
-        close = getattr(self._memory, "close", None)
-        if close is not None:
-            close()
+        """Nothing to do: connections belong to the store."""
 
-    def _tell(self, delivery: Delivery) -> None:
-        finding, incident = delivery.finding, delivery.incident
-        subject = finding if incident is None else incident
-        place = self._place(subject.id)
-        if place is not None and place.revision >= subject.revision:
-            return  # it says this already, or something newer
-        message = to_message(finding) if incident is None else of_incident(incident, finding)
-        answer = None
-        if place is not None:
-            answer = self._call("chat_update", message, channel=place.channel, ts=place.ts)
-        if answer is None:
-            answer = self._call("chat_postMessage", message, channel=self._channel)
-        channel, ts = (answer or {}).get("channel"), (answer or {}).get("ts")
-        if not isinstance(channel, str) or not isinstance(ts, str):
-            raise RetryLater("Slack's answer does not say where the message is")
-        self._keep(subject.id, _Place(channel, ts, subject.revision))
+    def _rows(self, deliveries: Sequence[Delivery]) -> list[Row]:
+        pairs = [(each, each.incident or _alone(each)) for each in deliveries]
+        told = recall(self._memory, [incident.id for _, incident in pairs])
+        return [Row(d.key, incident, d.finding, told.get(incident.id)) for d, incident in pairs]
 
-    def _place(self, id: str) -> "_Place | None":
-        if self._unkept is not None:
-            kept, place = self._unkept
-            self._keep(kept, place)
-        text = self._memory.get(id)
-        return _Place(*json.loads(text)) if text is not None else None
+    def _state(self, rows: Sequence[Row]) -> State:
+        names = [f"current:{kind}" for kind in KINDS]
+        current = self._memory.get_all(names)
+        ids = {row.told.digest for row in rows if row.told is not None and row.told.digest}
+        digests = self._digests(ids.union(current.values()))
+        now = self._wall()
+        clock = datetime.fromtimestamp(now, UTC)
+        growing = {
+            kind: digest
+            for kind in KINDS
+            if (digest := digests.get(current.get(f"current:{kind}", "")))
+            and digest.grows(kind, clock)
+        }
+        return State(
+            now,
+            self._flow,
+            digests,
+            growing,
+            self._hours,
+            charts=self._deeds.charts,
+            thread=self._thread,
+        )
 
-    def _keep(self, id: str, place: "_Place") -> None:
-        self._unkept = (id, place)
+    def _digests(self, ids: Collection[str]) -> dict[str, Digest]:
+        texts = self._memory.get_all(f"digest:{id}" for id in ids)
+        found = map(Digest.model_validate_json, texts.values())
+        return {digest.id: digest for digest in found}
+
+    def _done(self, deed: Doable, rows: list[Row]) -> list[Row]:
         try:
-            self._memory.put(id, json.dumps(place))
-        except sqlite3.Error:
-            raise RetryLater("where the message was posted could not be stored") from None
-        self._unkept = None
-
-    def _call(self, method: str, message: dict[str, Any], **where: str) -> dict[str, Any] | None:
-        """Slack's answer; None when there is no such message to edit."""
-        token = self._token()
-        self._pace()
-        if method == "chat_update":
-            message = {k: v for k, v in message.items() if k not in _ONLY_WHEN_POSTING}
-        try:
-            answer = getattr(self._client, method)(token=token, **where, **message)
-        except SlackApiError as error:
-            self._failed(error, editing=method == "chat_update")
-            return None
-        except (SlackClientError, http.client.HTTPException, OSError) as error:
-            raise unreachable(error) from None
-        data = answer.data
-        return data if isinstance(data, dict) else {}
-
-    def _pace(self) -> None:
-        if self._sent_at is not None:
-            wait = self._sent_at + self._interval_s - self._clock()
-            if wait > 0:
-                self._sleep(wait)
-        self._sent_at = self._clock()
-
-    def _failed(self, error: SlackApiError, *, editing: bool) -> None:
-        response: Any = error.response
-        status = getattr(response, "status_code", None)
-        data = getattr(response, "data", response)
-        said = data.get("error") if isinstance(data, dict) else None
-        code = said if isinstance(said, str) and _CODE.fullmatch(said) else None
-        if editing and code in GONE:
-            return
-        now = datetime.fromtimestamp(self._wall(), UTC)
-        asked = asked_to_wait(_retry_after(getattr(response, "headers", None)), now)
-        reason = f"Slack: {code}" if code else f"Slack: HTTP {status}"
-        if code in PASSES or status == 429 or (isinstance(status, int) and status >= 500):
-            raise RetryLater(reason, asked)
-        if code in REFUSED or status == 413:
-            raise Rejected(reason)
-        if code is None and status in (None, 200):
-            raise RetryLater("Slack: an answer that is not JSON", asked)
-        # a token, a scope, a channel, or something new: nothing that time alone will mend
-        raise RetryLater(f"{reason}; check token, scopes and channel", asked, operator=True)
+            changed = self._deeds.do(deed)
+        except Rejected as error:
+            if len(rows) == 1 or not isinstance(deed, Post | Edit):
+                raise
+            later = NotYet("there is more to tell", 0.0)
+            raise Partly(frozenset(), {deed.row.key: str(error)}, later) from None
+        if isinstance(deed, Post):
+            self._flow.posted(self._wall(), critical=deed.row.critical)
+        return [
+            Row(row.key, row.incident, row.finding, changed.get(row.incident.id, row.told))
+            for row in rows
+        ]
 
 
-class _Place(NamedTuple):
-    channel: str
-    ts: str
-    revision: int
-
-
-_CODE = re.compile("[a-z0-9_]{1,64}")
-_ONLY_WHEN_POSTING = ("mrkdwn", "unfurl_links", "unfurl_media")
-
-
-def _retry_after(headers: Any) -> str | None:
-    if not headers:
-        return None
-    found = {str(name).lower(): value for name, value in dict(headers).items()}.get("retry-after")
-    return str(found[0] if isinstance(found, list) else found) if found else None
+def _alone(delivery: Delivery) -> Incident:
+    """The incident that a finding alone would open."""
+    return receive(None, delivery.finding, delivery.finding.time, Policy())

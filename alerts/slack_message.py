@@ -1,35 +1,55 @@
-"""A finding as a Slack message that can be read in ten seconds.
+"""An incident as a Slack message that can be read in ten seconds.
 
-Pure. It says what happened, to whom, since when, how bad, what it costs and what to do. Whatever
-an attacker can choose is neutralised and stands in plain text or in code, where nothing is a
-mention, a link or markup; every part has its own limit, so the whole is always below Slack's.
+Pure. It says what happened, to whom, since when, how bad, what it costs, who has taken it and what
+to do. Whatever an attacker can choose is neutralised and stands in plain text or in code; every
+part has its own limit, so the whole is always below Slack's.
 """
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from alerts.evidence import Comparison, decided, details, values
-from alerts.text import plain
+from alerts.incident import RUNNER, Entry, Incident
+from alerts.slack_text import (
+    MAX_VALUE,
+    amount,
+    button,
+    code,
+    context,
+    instant,
+    lasting,
+    link,
+    money,
+    mrkdwn,
+    plain_text,
+    prose,
+    section,
+    until,
+    words,
+)
 from schemas.finding import Finding, Lane, Severity
 
+MAX_TITLE = 150  # Slack's limit for a header
 MAX_HEADLINE = 300  # characters as sent, escapes included; likewise below
 MAX_SUMMARY = 1200
-MAX_VALUE = 160
-MAX_STEP = 400
-MAX_STEPS = 5
+MAX_STEP = 300
+MAX_STEPS = 3  # the runbook has all of them
 MAX_FIELDS = 10  # Slack's limit for one section
 MAX_LISTED = 3  # different values of one field
-MAX_DETAILS = 3
+MAX_DETAILS = 2
 MAX_NOTE = 160
+MAX_REASON = 300
 
+GREY = "#718096"  # nothing is left to do
 COLORS = {
     Severity.CRITICAL: "#B00020",
     Severity.HIGH: "#E8590C",
     Severity.MEDIUM: "#F2A900",
     Severity.LOW: "#2B6CB0",
-    Severity.INFO: "#718096",
+    Severity.INFO: GREY,
 }
-_WHO: dict[Lane, str] = {
+WHO: dict[Lane, str] = {
     "credential": "Key",
     "session": "Session",
     "resource": "Resource",
@@ -42,105 +62,191 @@ _LISTED = (
     ("tool_name", "Tool"),
     ("resource_id", "Resource"),
 )
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"}
+EVENT = "tripmeter_incident"  # type of the metadata by which a message is found again
+QUIET = {
+    "parse": "none",
+    "mrkdwn": False,
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+}  # Slack makes nothing of the text by itself
 
 
-def to_message(finding: Finding) -> dict[str, Any]:
-    """The arguments of `chat.postMessage` and `chat.update`, but for channel and timestamp."""
-    line = headline(finding)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a message offers beside its text.
+
+    Attributes:
+        buttons: whether somebody may press any.
+        feed_url: address of the feed, whose page of an incident is `/incidents/ID`.
+    """
+
+    buttons: bool = False
+    feed_url: str = ""
+
+    def page(self, incident: str) -> str | None:
+        """Address of the incident's page."""
+        return f"{self.feed_url.rstrip('/')}/incidents/{incident}" if self.feed_url else None
+
+
+def to_message(incident: Incident, finding: Finding, look: Look | None = None) -> dict[str, Any]:
+    """The arguments of `chat.postMessage` and `chat.update`, but for channel and timestamp.
+
+    Args:
+        finding: its newest; gives the facts and what to do.
+    """
+    line = headline(incident)
+    color = COLORS[incident.severity] if incident.active else GREY
+    title = words(f"{standing(incident)}: {incident.title}", MAX_TITLE)
     return {
         "text": line,
-        "parse": "none",
-        "mrkdwn": False,
-        "link_names": False,
-        "unfurl_links": False,
-        "unfurl_media": False,
+        **QUIET,
         "metadata": {
-            "event_type": "tripmeter_finding",
-            "event_payload": {"uid": finding.id, "revision": finding.revision},
+            "event_type": EVENT,
+            "event_payload": {"uid": incident.id, "revision": incident.revision},
         },
+        "blocks": [{"type": "header", "block_id": "title", "text": plain_text(title)}],
         "attachments": [
-            {"color": COLORS[finding.severity], "fallback": line, "blocks": _blocks(finding)}
+            {"color": color, "fallback": line, "blocks": _blocks(incident, finding, look or Look())}
         ],
     }
 
 
-def headline(finding: Finding) -> str:
-    """One line: how bad, what, whose."""
-    tenant = "" if finding.tenant is None else f" ({finding.tenant})"
-    trial = "" if finding.mode == "active" else "[monitor] "
-    line = f"{trial}{finding.severity.value.upper()}: {finding.title}{tenant}"
-    return words(line, MAX_HEADLINE)
+def standing(incident: Incident) -> str:
+    """How bad it is, or that it is over."""
+    match incident.state:
+        case "resolved":
+            word = "RESOLVED"
+        case "false_positive":
+            word = "FALSE ALARM"
+        case _:
+            word = incident.severity.value.upper()
+    return word if incident.mode == "active" else f"[monitor] {word}"
 
 
-def escape(text: str, limit: int) -> str:
-    """Plain text for Slack: at most `limit` characters with its escapes, none of them torn.
+def headline(incident: Incident) -> str:
+    """One line: how bad, what, whose; what a phone shows."""
+    tenant = "" if incident.tenant is None else f" ({incident.tenant})"
+    return words(f"{standing(incident)}: {incident.title}{tenant}", MAX_HEADLINE)
 
-    >>> escape("<!channel> & co", 40)
-    '&lt;!channel&gt; &amp; co'
+
+def said(incident: Incident) -> str:
+    """Who has taken it, or how it ended; one sentence."""
+    last = _decision(incident)
+    who = "nobody" if last is None else person(last.by)
+    why = f": {last.reason}" if last is not None and last.reason else ""
+    end = f" until {until(incident.until)}" if incident.until else ""
+    match incident.state:
+        case _ if incident.inhibited_by is not None:
+            text = f"Part of incident {incident.inhibited_by}; nothing to do here"
+        case "acked":
+            text = f"{person(incident.owner or who)} has taken it{end}{why}"
+        case "snoozed":
+            text = f"Snoozed by {who}{end}{why}; it speaks up again when it gets worse"
+        case "resolved" | "false_positive":
+            word = "Resolved" if incident.state == "resolved" else "Called a false alarm"
+            by = "by itself" if last is None or last.by == RUNNER else f"by {who}"
+            text = f"{word} {by}, {until(incident.closed or incident.changed)}{why}"
+        case _ if incident.owner is not None:
+            text = f"Open again; {person(incident.owner)} had taken it"
+        case _:
+            text = "Nobody has taken it yet"
+    return words(f"{text}.", MAX_REASON)
+
+
+def person(by: str) -> str:
+    """A person's name without the id that Slack gives them.
+
+    >>> person("slack:U012AB3CD (sam)"), person("ana")
+    ('sam', 'ana')
     """
-    parts: list[str] = []
-    room = limit
-    for character in plain(text, limit):
-        part = _ESCAPES.get(character, character)
-        if len(part) > room - 1:  # one is kept for the mark of the cut
-            parts.append("…")
-            break
-        parts.append(part)
-        room -= len(part)
-    return "".join(parts)
+    if by.startswith("slack:") and by.endswith(")") and "(" in by:
+        return by[by.index("(") + 1 : -1]
+    return by
 
 
-def words(text: str, limit: int) -> str:
-    """Plain text in which no address is a link.
-
-    >>> words("see https://evil.example", 40)
-    'see https[:]//evil.example'
-    """
-    return escape(text.replace("://", "[:]//"), limit)
+def _decision(incident: Incident) -> Entry | None:
+    """What brought it into its state."""
+    words = {"acked", "snoozed", "resolved", "false_positive"}
+    found = [each for each in incident.history if each.change in words]
+    return found[-1] if found else None
 
 
-def code(text: str, limit: int = MAX_VALUE) -> str:
-    """Text as code: nothing in it can end the code or begin markup."""
-    return f"`{escape(text.strip() or '-', limit)}`"
-
-
-def _blocks(finding: Finding) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = [
-        {
-            "type": "section",
-            "block_id": "what",
-            "text": _plain(words(finding.summary, MAX_SUMMARY)),
-        },
-        {"type": "section", "block_id": "facts", "fields": _fields(finding)},
+def _blocks(incident: Incident, finding: Finding, look: Look) -> list[dict[str, Any]]:
+    fields = [mrkdwn(f"*{label}*\n{text}") for label, text in _facts(incident, finding)]
+    state = section("state", said(incident))
+    blocks = [
+        section("what", words(incident.summary, MAX_SUMMARY)),
+        {"type": "section", "block_id": "facts", "fields": fields[:MAX_FIELDS]},
     ]
-    if finding.runbook:
-        steps = [
-            f"{number}. {words(step, MAX_STEP)}"
-            for number, step in enumerate(finding.runbook[:MAX_STEPS], 1)
-        ]
-        text = "\n".join(("What to do", *steps))
-        blocks.append({"type": "section", "block_id": "todo", "text": _plain(text)})
-    notes = [{"type": "plain_text", "text": note, "emoji": False} for note in _notes(finding)]
-    blocks.append({"type": "context", "block_id": "notes", "elements": notes})
+    if incident.active and incident.inhibited_by is None:
+        if finding.runbook:
+            blocks.append(_todo(finding))
+        blocks.append(state)
+    else:  # how it ended comes first
+        blocks.insert(0, state)
+    if pressed := _buttons(incident, look):
+        blocks.append({"type": "actions", "block_id": "do", "elements": pressed})
+    blocks.append(context("notes", *(words(note, MAX_NOTE) for note in _notes(incident))))
     return blocks
 
 
-def _fields(finding: Finding) -> list[dict[str, Any]]:
-    facts = [("Severity", finding.severity.value.capitalize())]
-    facts.append((_WHO[finding.entity.lane], code(finding.entity.id)))
-    if finding.tenant is not None:
-        facts.append(("Tenant", code(finding.tenant)))
-    facts.append(("Since", f"{_instant(finding.since)}{_lasted(finding)}"))
-    if finding.cost_usd is not None:
-        facts.append(("Estimated cost so far", f"${_money(finding.cost_usd)}"))
-    facts += [("Seen", code(_compared(each))) for each in decided(finding)[:1]]
-    facts += [(label.capitalize(), code(text)) for label, text in details(finding)[:MAX_DETAILS]]
+def _todo(finding: Finding) -> dict[str, Any]:
+    steps = [
+        f"{number}. {prose(step, MAX_STEP)}"
+        for number, step in enumerate(finding.runbook[:MAX_STEPS], 1)
+    ]
+    text = "\n".join(("*What to do*", *steps))
+    return {"type": "section", "block_id": "todo", "text": mrkdwn(text)}
+
+
+def _buttons(incident: Incident, look: Look) -> list[dict[str, Any]]:
+    pressed = []
+    if look.buttons and not incident.active:
+        pressed = [button("tm_reopen", "Reopen", incident.id)]
+    elif look.buttons:
+        first = button("tm_ack", "Acknowledge", incident.id, style="primary")
+        if incident.state == "acked":
+            first = button("tm_resolve", "Resolve", incident.id, style="primary")
+        pressed = [
+            first,
+            button("tm_snooze", "Snooze", incident.id),
+            button("tm_expected", "Expected", incident.id),
+            button("tm_false", "False positive", incident.id),
+        ]
+    if look.buttons:
+        pressed.append(button("tm_runbook", "Runbook", incident.id))
+    if page := look.page(incident.id):
+        pressed.append(link("tm_open", "Open", page))
+    return pressed
+
+
+def _facts(incident: Incident, finding: Finding) -> list[tuple[str, str]]:
+    facts = []
+    if incident.tenant is not None:
+        facts.append(("Tenant", code(incident.tenant)))
+    facts.append((WHO[incident.entity.lane], code(incident.entity.id)))
+    facts.append(("Since", f"{instant(incident.since)}{_lasted(incident)}"))
+    if incident.cost_usd is not None:
+        facts.append(("Estimated cost so far", money(incident.cost_usd)))
+    if incident.count > 1:
+        facts.append(("Findings", f"{incident.count:,}"))
+    if finding.title == incident.title:  # else its figures would explain another title
+        facts += [("Seen", code(compared(each))) for each in decided(finding)[:1]]
+        found = details(finding)[:MAX_DETAILS]
+        facts += [(label.capitalize(), code(text)) for label, text in found]
     for name, label in _LISTED:
-        found = values(finding, name)
-        if found and found != [finding.entity.id]:
-            facts.append((label, _listed(found)))
-    return [_markdown(f"*{label}*\n{text}") for label, text in facts[:MAX_FIELDS]]
+        found_values = values(finding, name)
+        if found_values and found_values != [incident.entity.id]:
+            facts.append((label, _listed(found_values)))
+    return facts
+
+
+def compared(each: Comparison) -> str:
+    """What was seen against what is usual, in words."""
+    if each.feature == "cost_usd":
+        return f"{money(each.seen)}, usually {money(each.usual)}"
+    return f"{amount(each.seen)} {each.feature}, usually {amount(each.usual)}"
 
 
 def _listed(found: list[str]) -> str:
@@ -149,48 +255,13 @@ def _listed(found: list[str]) -> str:
     return " ".join(shown) + more
 
 
-def _notes(finding: Finding) -> list[str]:
-    state = "" if finding.final else ", still going on"
-    notes = [f"{finding.detector} · {finding.id} revision {finding.revision}{state}"]
-    if finding.probability is not None:
-        notes.append(f"chance of this under its own habit: {finding.probability:.2g} a month")
-    if techniques := ", ".join(f"{each.framework} {each.id}" for each in finding.techniques):
-        notes.append(techniques)
-    return [words(note, MAX_NOTE) for note in notes]
+def _notes(incident: Incident) -> list[str]:
+    notes = [f"{', '.join(incident.detectors[:3])} · {incident.id} revision {incident.revision}"]
+    if incident.previous is not None:
+        notes.append(f"it happened before: {incident.previous}")
+    return notes
 
 
-def _compared(each: Comparison) -> str:
-    if each.feature == "cost_usd":
-        return f"${_money(each.seen)}, usually ${_money(each.usual)}"
-    return f"{_amount(each.seen)} {each.feature}, usually {_amount(each.usual)}"
-
-
-def _money(dollars: float) -> str:
-    return f"{dollars:,.2f}" if abs(dollars) < 1e12 else f"{dollars:.3g}"
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
-
-
-def _instant(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _lasted(finding: Finding) -> str:
-    lasted = finding.time - finding.since
-    if lasted < timedelta(seconds=1):
-        return ""
-    seconds = round(lasted.total_seconds())
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f", for {seconds // size} {unit}"
-    return f", for {seconds} s"
-
-
-def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": False}
-
-
-def _markdown(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+def _lasted(incident: Incident) -> str:
+    lasted = incident.last - incident.since
+    return f", for {lasting(lasted)}" if lasted >= timedelta(seconds=1) else ""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.finding import Finding
 
 EXIT_FAILED = 1
+MAX_PARTS = 10  # messages of which one alert consists, at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,11 +56,17 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _send(sink: "Sink", *, takes: str) -> tuple[bool, str]:
-    from alerts.base import Partly, Rejected, RetryLater
+    from alerts.base import NotYet, Partly, Rejected, RetryLater
 
     delivery = _delivery(incident=takes == "incidents")
     try:
-        sink.send([delivery])
+        for _ in range(MAX_PARTS):
+            try:
+                sink.send([delivery])
+                break
+            except Partly as more:  # a message and its thread
+                if not isinstance(more.later, NotYet):
+                    raise
     except Rejected as error:
         return False, f"refused: {error}"
     except (RetryLater, Partly) as error:
