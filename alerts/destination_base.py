@@ -74,6 +74,11 @@ class DestinationSettings(BaseModel):
         """Where its token is, if it has one."""
         return None
 
+    def secrets(self, base: Path) -> list[Secret]:
+        """Where all its secrets are."""
+        secret = self.secret(base)
+        return [secret] if secret is not None else []
+
     @abstractmethod
     def sink(self, name: str, place: Place) -> Sink:
         """The sink; nothing is sent yet, and secrets are read when they are needed."""

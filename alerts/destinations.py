@@ -102,9 +102,10 @@ class Destinations:
     def missing_secrets(self) -> list[Fault]:
         """What `tripmeter check` says about tokens that are not where they should be."""
         faults = []
-        for name, settings in self.settings.items():
-            if (secret := settings.secret(self._base)) is None:
-                continue
+        every = [
+            (n, secret) for n, each in self.settings.items() for secret in each.secrets(self._base)
+        ]
+        for name, secret in every:
             try:
                 secret.read()
             except RetryLater as error:

@@ -20,7 +20,9 @@ from alerts.slack_deeds import Deeds, Doable
 from alerts.slack_digest import Digest, Kind
 from alerts.slack_hours import QuietHours
 from alerts.slack_message import Look
+from alerts.slack_people import People
 from alerts.slack_plan import Edit, Flow, Post, Row, State, Wait, choose, done
+from alerts.slack_settings import Presses
 from alerts.slack_told import Place, recall
 from alerts.store_engine import StoreDown
 
@@ -35,6 +37,8 @@ class SlackSink:
         memory: durable; holds where each incident was posted.
         flow: how many messages of their own incidents get before a digest begins.
         thread: whether messages have threads.
+        people: who may press.
+        press: how presses reach us; None when they do not.
     """
 
     batch: ClassVar[int] = 500
@@ -51,18 +55,23 @@ class SlackSink:
         flow: Flow | None = None,
         thread: bool = True,
         charts: bool = True,
+        people: People | None = None,
+        press: Presses | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self.channel = channel
         self.calls = calls
+        self.look = look or Look()
+        self.people = people or People(calls, ())
+        self.press = press
         self._memory = memory
         self._hours = hours
         self._flow = flow or Flow()
         self._thread = thread
         self._wall = wall
         self._deeds = Deeds(
-            name, channel, calls, memory, look or Look(), charts=charts and thread, wall=wall
+            name, channel, calls, memory, self.look, charts=charts and thread, wall=wall
         )
 
     def send(self, deliveries: Sequence[Delivery]) -> None:

@@ -10,6 +10,7 @@ from alerts.destinations import Destinations
 from alerts.incident import RUNNER, Action, key_of
 from alerts.incident_desk import Desk
 from alerts.retry import Retry
+from alerts.slack_listen import Listener, listeners
 from alerts.store import AlertStore
 from schemas.finding import Finding
 from streams.decide import Emit, from_outside
@@ -45,6 +46,7 @@ class Delivery:
         self.router = _destinations(data, settings)
         self._deliverer: Deliverer | None = None
         self._alerts: AlertStore | None = None
+        self._listeners: list[Listener] = []
         self._make: Callable[[Destinations], Deliverer] | None = None
 
     def start(
@@ -83,9 +85,13 @@ class Delivery:
                 self.wake()
 
         def make(destinations: Destinations) -> Deliverer:
+            sinks = destinations.open(alerts.engine, desk)
+            self._listeners = listeners(sinks, desk, self.wake)
+            for listener in self._listeners:
+                listener.start()
             return Deliverer(
                 alerts.engine,
-                destinations.open(alerts.engine, desk),
+                sinks,
                 retry=self._retry,
                 on_fault=fault,
                 on_recovered=recovered,
@@ -121,6 +127,8 @@ class Delivery:
 
     def stop(self) -> None:
         """Gives destinations a moment to take what waits; the rest comes at the next start."""
+        for listener in self._listeners:
+            listener.stop()
         if self._deliverer is not None:
             for name in self._deliverer.stop(STOP_S):
                 log.warning("%s did not take everything; the rest is kept", name)
