@@ -13,6 +13,7 @@ from alerts.s3 import S3Settings
 from alerts.secops import SecOpsSettings
 from alerts.sentinel import SentinelSettings
 from alerts.slack_settings import SlackSettings
+from alerts.slack_webhook import SlackWebhookSettings
 from alerts.splunk_hec import SplunkHecSettings
 from alerts.syslog import SyslogSettings
 from alerts.webhook import WebhookSettings
@@ -30,6 +31,7 @@ Kind = (
     | WebhookSettings
     | PagerDutySettings
     | SlackSettings
+    | SlackWebhookSettings
 )
 Destination = Annotated[Kind, Field(discriminator="type")]
 TYPES = {get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(Kind)}

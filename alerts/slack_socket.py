@@ -51,11 +51,10 @@ class Socket:
         self._thread.start()
 
     def stop(self) -> None:
-        """Disconnects."""
+        """Disconnects, in the background: the library takes seconds to end its threads."""
         self._stopping.set()
         if self._client is not None:
-            self._client.close()
-        self._thread.join(self._timeout_s)
+            threading.Thread(target=self._client.close, name="slack-close", daemon=True).start()
 
     def _run(self) -> None:
         said = ""

@@ -103,6 +103,7 @@ class FakeSlack:
 
     def stop(self) -> None:
         """Ends it."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def push(self, envelope: dict[str, Any]) -> None:
@@ -112,6 +113,11 @@ class FakeSlack:
     def connected(self) -> int:
         """Open Socket Mode connections."""
         return sum(not socket.closed for socket in self._sockets)
+
+    async def _close(self) -> None:
+        for socket in self._sockets:
+            await socket.close()
+        await self._runner.cleanup()
 
     async def _push(self, envelope: dict[str, Any]) -> None:
         open_ones = [socket for socket in self._sockets if not socket.closed]
@@ -124,11 +130,11 @@ class FakeSlack:
         app.router.add_post("/upload/{id}", self._upload)
         app.router.add_get("/link", self._socket)
         app.router.add_post("/hook/{secret}", self._hook)
-        runner = web.AppRunner(app, access_log=None)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._loop.run_until_complete(self._runner.setup())
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
+        self.port = self._runner.addresses[0][1]
         self._ready.set()
         self._loop.run_forever()
 

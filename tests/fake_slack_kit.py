@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from sqlalchemy import event
 
 from alerts.courier import Courier
 from alerts.incident import Action, Incident
@@ -18,6 +22,7 @@ from alerts.slack_hours import QuietHours
 from alerts.slack_message import Look
 from alerts.slack_plan import Flow
 from alerts.store import AlertStore
+from alerts.store_engine import close_store, open_store
 from alerts.store_query import Query
 from schemas.finding import Entity, Finding, Severity
 from schemas.records import Control
@@ -46,7 +51,11 @@ class Bench:
     def __post_init__(self) -> None:
         self._zero = self.clock.now
         self.slack.clock = self.clock
-        self.store = AlertStore(self.folder / "tripmeter.db", Everyone((), ("soc",)))
+        path = self.folder / "tripmeter.db"
+        path.write_bytes(_new())
+        engine = open_store(path)
+        event.listen(engine, "checkout", _without_syncing)
+        self.store = AlertStore(engine, Everyone((), ("soc",)))
         self.desk = Desk(self.store, self.heard.append, now=lambda: self.now)
         self.query = Query(self.store.engine)
         self.outbox = Outbox(self.store.engine)
@@ -110,6 +119,20 @@ class Bench:
         """Rows that people were not told yet."""
         states = self.outbox.counts().get("soc", {})
         return states.get("waiting", 0) + states.get("held", 0)
+
+
+@cache
+def _new() -> bytes:
+    """A store without anything in it; to make one takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "new.db"
+        close_store(open_store(path))
+        return path.read_bytes()
+
+
+def _without_syncing(connection: Any, *_: Any) -> None:
+    """Nobody cuts the power of a test."""
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def key(number: int) -> Entity:
