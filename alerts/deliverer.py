@@ -81,7 +81,7 @@ class Deliverer:
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._deadline = 0.0
-        self._clock = clock
+        self._clock, self._wall = clock, wall
         self._couriers = [
             Courier(
                 sink,
@@ -160,7 +160,7 @@ class Deliverer:
 
     def _run(self, courier: Courier) -> None:
         woken = self._wake[courier.name]
-        outbox = Outbox(self._engine)
+        outbox = Outbox(self._engine, self._wall)
         while not self._stopping.is_set() or self._clock() < self._deadline:
             woken.clear()
             delay = courier.step(outbox)

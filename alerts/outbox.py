@@ -5,7 +5,8 @@ is `waiting` until its destination has taken it (`delivered`), `held` while only
 mend the destination, `dead` once the destination has refused its content. Nothing is dropped.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,10 +83,15 @@ class Hold:
 
 
 class Outbox:
-    """The rows of a store; any thread may use it."""
+    """The rows of a store; any thread may use it.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        wall: epoch seconds, for when something was tried.
+    """
+
+    def __init__(self, target: Target, wall: Callable[[], float] = time.time) -> None:
         self.engine = open_store(target)
+        self._wall = wall
 
     def pending(self, destination: str, limit: int) -> list[Row]:
         """The next rows of a destination, in order."""
@@ -233,7 +239,9 @@ class Outbox:
             ).one()
             attempts = OUTBOX.c.attempts + 1
             connection.execute(
-                update(OUTBOX).where(mine, PENDING).values(attempts=attempts, **values)
+                update(OUTBOX)
+                .where(mine, PENDING)
+                .values(attempts=attempts, tried=self._wall(), **values)
             )
             counts.add(destination, "held", -was_held)
             counts.add(destination, "waiting", was_held - was)

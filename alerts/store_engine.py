@@ -29,6 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from alerts.database import BUSY_TIMEOUT_MS
 from alerts.store_search import lacking
@@ -213,15 +214,17 @@ def _create(engine: Engine) -> None:
         for table in METADATA.sorted_tables:
             if not there.has_table(table.name):
                 continue
-            missing = {c.name for c in table.columns} - {
-                c["name"] for c in there.get_columns(table.name)
-            }
-            if missing:
+            known = {c["name"] for c in there.get_columns(table.name)}
+            missing = [c for c in table.columns if c.name not in known]
+            if strange := sorted(c.name for c in missing if not c.nullable):
                 raise BadStore(
                     f"{engine.url.render_as_string()}: its table {table.name} was made by another"
-                    f" version (no {', '.join(sorted(missing))}); move it away and start again:"
+                    f" version (no {', '.join(strange)}); move it away and start again:"
                     " the journal is judged again"
                 )
+            for column in missing:  # one that may be empty is added to what is there
+                made = CreateColumn(column).compile(dialect=engine.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {made}"))
         if sqlite and lacking(connection):
             raise BadStore("this Python's SQLite has no FTS5; install a Python whose SQLite has it")
         fill = not there.has_table(WORDS.name)

@@ -12,7 +12,18 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from alerts.evidence import events
 from alerts.incident import Incident
@@ -105,9 +116,11 @@ def forget(connection: Connection, incidents: Sequence[str]) -> None:
     connection.execute(delete(WORDS).where(W.incident.in_(incidents)))
 
 
-def saying(asked: str, limit: int, *, sqlite: bool) -> Select[Any] | None:
+def saying(asked: str, limit: int, *, sqlite: bool, whole: bool = False) -> Select[Any] | None:
     """Ids of the newest incidents that have, for each word asked for, one that begins with it.
 
+    Args:
+        whole: that is the word, instead of one that begins with it.
     Returns:
         None when nothing in it can be looked for.
     """
@@ -117,11 +130,11 @@ def saying(asked: str, limit: int, *, sqlite: bool) -> Select[Any] | None:
     if sqlite:  # FTS5 is quick in no order but that of the numbers
         match = "incident_search MATCH :asked ORDER BY rowid DESC LIMIT :most"
         found = text(f"number IN (SELECT rowid FROM incident_search WHERE {match})")  # noqa: S608
-        terms = " ".join(f'"{word}"*' for word in wanted)
+        terms = " ".join(f'"{word}"' + "*" * (not whole) for word in wanted)
         found = found.bindparams(bindparam("most", limit, unique=True))
     else:
         found = text(f"{_VECTOR} @@ CAST(:asked AS tsquery)")
-        terms = " & ".join(f"'{word}':*" for word in wanted)
+        terms = " & ".join(f"'{word}'" + ":*" * (not whole) for word in wanted)
     found = found.bindparams(bindparam("asked", terms, unique=True))
     newest = select(W.incident).where(found).order_by(W.number.desc()).limit(limit)
     return select(newest.subquery().c.incident)
@@ -133,7 +146,9 @@ def prepare(connection: Connection, *, fill: bool) -> None:
     Args:
         fill: the table of words is new: make those of incidents that are there already.
     """
-    if fill:
+    count = connection.execute(select(func.count()).select_from(INCIDENTS)).scalar() if fill else 0
+    if count:
+        log.warning("making the words of %d incidents for the search; this happens once", count)
         _fill(connection)
     if connection.dialect.name != "sqlite":
         connection.execute(text(_GIN))
@@ -152,7 +167,6 @@ def lacking(connection: Connection) -> bool:
 
 def _fill(connection: Connection) -> None:
     query = select(N.last, N.id, N.json, N.finding).order_by(N.last, N.id).limit(FILL)
-    count = 0
     rows = connection.execute(query).all()
     while rows:
         made = [
@@ -164,8 +178,6 @@ def _fill(connection: Connection) -> None:
             for _, id, body, finding in rows
         ]
         connection.execute(insert(WORDS), made)
-        count += len(made)
-        log.warning("words for the search were made of %d incidents; this happens once", count)
         beyond = tuple_(N.last, N.id) > tuple_(*rows[-1][:2])
         rows = connection.execute(query.where(beyond)).all()
 

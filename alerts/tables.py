@@ -148,6 +148,7 @@ OUTBOX = _counted(
     _text("state"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_try", Double, nullable=False, server_default="0"),
+    Column("tried", Double),  # when it was last
     _text("last_error", server_default=""),
     UniqueConstraint("key", "destination"),
     CheckConstraint("state IN ('waiting', 'held', 'delivered', 'dead')"),

@@ -108,6 +108,37 @@ def test_a_filter_is_in_the_address_and_what_does_not_fit_it_is_not_announced(
     assert "q=hmac%3Ab" in page.url
 
 
+def test_a_time_is_chosen_by_dragging_and_by_keys(feed: FeedProcess, browser: Browser) -> None:
+    now = datetime.now(UTC)
+    for id, days in (("old", 9), ("new", 0)):
+        at = now - days * 24 * HOUR
+        entity = Entity(lane="credential", id=f"hmac:{id}")
+        story = {"entity": entity, "time": at, "since": at, "title": f"Story {id}"}
+        feed.store.record([finding(id, **story)], now=at)
+    page = feed.page(browser)
+    page.goto("/")
+    expect(page.locator(".row")).to_have_count(2)
+    box = page.locator(".brush").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5, middle, steps=4)
+    expect(page.locator(".histogram output")).to_contain_text("1 incidents")
+    page.mouse.up()
+    expect(page.locator(".row .story")).to_have_text(["Story old"])
+    assert "start=" in page.url and "until=" in page.url
+
+    page.get_by_role("link", name="Clear filters").first.click()
+    expect(page.locator(".row")).to_have_count(2)
+    page.locator(".brush").focus()
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowLeft")
+    expect(page.locator(".histogram output")).to_contain_text("1 incidents")
+    page.keyboard.press("Enter")
+    expect(page.locator(".row .story")).to_have_text(["Story new"])
+
+
 def test_two_windows_show_the_same_acknowledgement(feed: FeedProcess, browser: Browser) -> None:
     found(feed, "a")
     one, two = feed.page(browser), feed.page(browser, "bob")
@@ -262,7 +293,8 @@ def test_axe_finds_nothing_serious(feed: FeedProcess, browser: Browser, colours:
     id = "".join(re.findall(r"i-([0-9a-f]+)", _html(page, "/?q=hmac:a"))[:1])
     paths = ["/", f"/?open={id}", f"/incidents/{id}", "/overview", "/silences", "/silences/new"]
     paths += ["/people", "/audit", "/account", f"/act/expected?ids={id}"]
-    paths += ["/entities/credential?id=hmac:a", "/?tenant=nobody", "/login"]
+    paths += ["/entities/credential?id=hmac:a", "/?tenant=nobody", "/login", "/tenants?tenant=acme"]
+    paths += ["/act/resolve?ids=" + id, "/?detector=x&start=2026-10-01T00:00", "/incidents/none"]
     for path in paths:
         page.goto(path)
         page.wait_for_timeout(700)

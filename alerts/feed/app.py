@@ -19,6 +19,7 @@ from alerts.feed import (
     pages_entity,
     pages_incident,
     pages_list,
+    pages_overview,
 )
 from alerts.feed.context import Feed
 from alerts.feed.guard import Headers, denied
@@ -37,7 +38,10 @@ def make_app(feed: Feed) -> FastAPI:
         title=TITLE, version=feed.version or "0", docs_url=None, redoc_url=None,
         openapi_url=api.OPENAPI_AT,
     )  # fmt: skip
-    for room in (pages_list, pages_incident, pages_actions, pages_entity, pages_access, api):
+    rooms = (
+        pages_list, pages_incident, pages_actions, pages_entity, pages_overview, pages_access, api,
+    )  # fmt: skip
+    for room in rooms:
         app.include_router(room.router(feed))
     if feed.settings.oidc is not None:
         from alerts.feed import oidc

@@ -23,13 +23,14 @@ from alerts.feed.render import Pages
 from alerts.feed.sessions import Sessions
 from alerts.feed.settings import FeedSettings
 from alerts.feed.tables import prepare
-from alerts.feed.usage import Usage
+from alerts.feed.usage import Hour, Usage
 from alerts.incident import Incident
 from alerts.incident_desk import Desk
 
 T = TypeVar("T")
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
+HOURS_S = 15.0  # seconds the last day of usage is kept
 KNOWN_S = 60.0  # seconds the list of tenants is kept
 MAX_KEPT = 256  # results kept for a while
 
@@ -95,6 +96,11 @@ class Feed:
     def tenants(self) -> set[str]:
         """Every tenant that has an incident."""
         return self.keep("tenants", KNOWN_S, self.feeds.tenants)
+
+    def hours(self, begin: datetime) -> list[Hour]:
+        """What keys spent since; looked up now and then."""
+        minute = begin.replace(second=0, microsecond=0).timestamp()
+        return self.keep(("hours",), HOURS_S, lambda: self.usage.hours(minute))
 
     def keep(self, name: Any, seconds: float, make: Callable[[], T]) -> T:
         """What `make` gave at most so many seconds ago."""

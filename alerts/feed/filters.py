@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +18,8 @@ VIEWS = {
 SORTS = {"last": "Newest", "severity": "Severity", "cost": "Cost", "opened": "Opened"}
 SINCE = {"1h": 1, "24h": 24, "7d": 168, "30d": 720}  # hours
 MAX_TEXT = 200  # characters of a value
+YEARS = range(2000, 2200)
+MINUTE = "%Y-%m-%dT%H:%M"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Filter:
     owner: str = ""
     detector: str = ""
     since: str = ""
+    start: str = ""  # opened then or later, as 2026-10-10T11:00 in UTC
+    until: str = ""  # and before
     q: str = ""
     sort: str = "last"
 
@@ -50,6 +54,9 @@ class Filter:
         found = {}
         for field in fields(cls):
             value = given.get(field.name, "").strip()[:MAX_TEXT].replace("\0", "")
+            if field.name in ("start", "until"):
+                moment = _minute(value)
+                value = f"{moment:{MINUTE}}" if moment else ""
             if value and (field.name not in known or value in known[field.name]):
                 found[field.name] = value
         return cls(**found)
@@ -75,3 +82,16 @@ class Filter:
     def begin(self, now: datetime) -> datetime | None:
         """Since when, if it says so."""
         return now - timedelta(hours=SINCE[self.since]) if self.since else None
+
+    @property
+    def opened(self) -> tuple[datetime | None, datetime | None]:
+        """Between which instants they were opened, as far as it says so."""
+        return _minute(self.start), _minute(self.until)
+
+
+def _minute(text: str) -> datetime | None:
+    try:
+        found = datetime.strptime(text[: len("2026-10-10T11:00")], MINUTE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return found if found.year in YEARS else None

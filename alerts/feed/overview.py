@@ -1,31 +1,41 @@
-"""Sums for the overview: incidents a day, spend by tenant, what moves most. Pure."""
+"""Sums for the overview: spend by tenant, what moves most, incidents by family. Pure."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from alerts.feed.usage import Window
-from schemas.finding import FAMILIES, Severity
+from alerts.feed.histogram import Counted
+from alerts.feed.usage import Hour
+from schemas.finding import FAMILIES
 
-MAX_ROWS = 12
+MAX_TENANTS = 100
+MAX_MOVERS = 12
 UNNAMED = "(tenant not known)"
 
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """What a tenant's keys spent in a day, beside the top of what is usual for them. Dollars."""
+    """What some keys spent, beside the top of what is usual for them; dollars.
 
-    tenant: str
+    `share` and `usual_share` place both between 0 and 100 of the widest row.
+    """
+
+    name: str
     cost_usd: float
     usual_usd: float
     keys: int
-    share: float
+    share: float = 0.0
+    usual_share: float = 0.0
 
     @property
     def named(self) -> bool:
         """Whether anybody knows whose keys these are."""
-        return self.tenant != UNNAMED
+        return self.name != UNNAMED
+
+    @property
+    def over(self) -> bool:
+        """Whether they spent more than usual."""
+        return self.cost_usd > self.usual_usd > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,72 +49,57 @@ class Mover:
     start: float
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """Incidents opened in one day: by severity from critical to informational, stacked."""
-
-    day: datetime
-    total: int
-    parts: tuple[tuple[str, int, float, float], ...]  # severity, count, offset and height in %
+def owned(hours: Iterable[Hour], owners: Mapping[str, str]) -> list[Hour]:
+    """Hours with the tenant that incidents name, where the hour itself names none."""
+    return [h if h.tenant else replace(h, tenant=owners.get(h.entity)) for h in hours]
 
 
-@dataclass(frozen=True, slots=True)
-class OverTime:
-    """Days, and totals by family."""
-
-    days: list[Day]
-    families: list[tuple[str, int]]
-    most: int
+def spend_by_tenant(hours: Sequence[Hour]) -> list[Spend]:
+    """The largest first."""
+    return _spend([(hour.tenant or UNNAMED, hour) for hour in hours])
 
 
-def spend(windows: Sequence[tuple[Window, str | None]]) -> list[Spend]:
-    """By tenant, the largest first; only keys with a habit, whose windows are kept."""
+def spend_by_key(hours: Sequence[Hour]) -> list[Spend]:
+    """The largest first."""
+    return _spend([(hour.entity, hour) for hour in hours])
+
+
+def _spend(named: Sequence[tuple[str, Hour]]) -> list[Spend]:
     cost: defaultdict[str, float] = defaultdict(float)
     usual: defaultdict[str, float] = defaultdict(float)
     keys: defaultdict[str, set[str]] = defaultdict(set)
-    for window, tenant in windows:
-        name = tenant or UNNAMED
-        cost[name] += window.cost_usd
-        usual[name] += window.usual.get("nanousd", (0.0, 0.0))[1]
-        keys[name].add(window.entity)
-    widest = max(cost.values(), default=0.0) or 1.0
+    for name, hour in named:
+        cost[name] += hour.cost_usd
+        usual[name] += hour.usual_usd
+        keys[name].add(hour.entity)
+    widest = max((*cost.values(), *usual.values()), default=0.0) or 1.0
     rows = [
-        Spend(n, cost[n], usual[n], len(keys[n]), round(100 * cost[n] / widest, 1)) for n in cost
-    ]
-    return sorted(rows, key=lambda row: -row.cost_usd)[:MAX_ROWS]
+        Spend(
+            name, cost[name], usual[name], len(keys[name]),
+            round(100 * cost[name] / widest, 1), round(100 * usual[name] / widest, 1),
+        )
+        for name in cost
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: -row.cost_usd)
 
 
-def movers(windows: Sequence[tuple[Window, str | None]]) -> list[Mover]:
+def movers(hours: Sequence[Hour]) -> list[Mover]:
     """Keys by how far an hour of theirs went beyond the top of what is usual."""
     best: dict[str, Mover] = {}
-    for window, tenant in windows:
-        top = window.usual.get("nanousd", (0.0, 0.0))[1]
-        if top <= 0 or window.cost_usd <= top:
+    for hour in hours:
+        top = hour.usual_usd
+        if top <= 0 or hour.cost_usd <= top:
             continue
-        found = Mover(window.entity, tenant, window.cost_usd, window.cost_usd / top, window.start)
-        known = best.get(window.entity)
+        found = Mover(hour.entity, hour.tenant, hour.cost_usd, hour.cost_usd / top, hour.start)
+        known = best.get(hour.entity)
         if known is None or found.times > known.times:
-            best[window.entity] = found
-    return sorted(best.values(), key=lambda mover: -mover.times)[:MAX_ROWS]
+            best[hour.entity] = found
+    return sorted(best.values(), key=lambda mover: -mover.times)[:MAX_MOVERS]
 
 
-def over_time(counted: Sequence[tuple[int, str, int, int]], begin: datetime, days: int) -> OverTime:
-    """Stacks of days from counts of (day, family, severity rank, incidents)."""
-    by_day: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
-    families: defaultdict[str, int] = defaultdict(int)
-    for day, family, rank, count in counted:
-        by_day[min(day, days - 1)][rank] += count
-        families[family] += count
-    most = max((sum(ranks.values()) for ranks in by_day.values()), default=0)
-    made = []
-    for day in range(days):
-        at = 0.0
-        parts = []
-        for severity in Severity:
-            if count := by_day[day][severity.rank]:
-                height = 100 * count / most
-                at += height
-                parts.append((severity.value, count, round(100 - at, 2), round(height, 2)))
-        total = sum(by_day[day].values())
-        made.append(Day(begin + timedelta(days=day), total, tuple(parts)))
-    return OverTime(made, [(name, families[name]) for name in FAMILIES if families[name]], most)
+def families(counted: Counted) -> list[tuple[str, int]]:
+    """How many incidents each family had."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for _, family, _, count in counted:
+        found[family] += count
+    return [(name, found[name]) for name in FAMILIES if found[name]]

@@ -28,6 +28,7 @@ WORDS = {
     "assign": "Assign",
 }
 SHARED = "other tenants use it, too; somebody who sees every tenant has to decide that"
+VERDICTS = ("a real attack", "a fault of ours", "harmless", "a test")  # of what is resolved
 SPANS = ("1h", "4h", "24h", "7d", "30d")
 
 
@@ -120,6 +121,7 @@ def router(feed: Feed) -> APIRouter:
             word=WORDS[asked],
             incidents=feed.shown(chosen, who),
             spans=SPANS,
+            verdicts=VERDICTS,
             deed=deed,
             lasts=lasts or _usual(feed, asked),
             told=_told(feed, who, chosen, deed),
@@ -134,8 +136,11 @@ def router(feed: Feed) -> APIRouter:
         reason: Annotated[str, Form()] = "",
         lasts: Annotated[str, Form()] = "",
         owner: Annotated[str, Form()] = "",
+        verdict: Annotated[str, Form()] = "",
     ) -> Response:
         """Does it."""
+        if verdict in VERDICTS and verb == "resolve":
+            reason = f"{verdict}: {reason}" if reason else verdict
         deed = Deed(verb_of(verb), reason, lasts, owner)
         done, failed = act(feed, who, [id for id in ids.split(",") if id], deed)
         for incident in done:

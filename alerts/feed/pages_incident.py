@@ -1,7 +1,7 @@
 """One incident: its story, its habit and the break, what to do; as a page and as a drawer."""
 
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -10,9 +10,11 @@ from alerts.feed.context import Feed
 from alerts.feed.identity import Identity
 from alerts.feed.render import pretty
 from alerts.feed.story import runbook_page, tell, ticket
-from alerts.feed.usage import drawn, feature_name
+from alerts.feed.usage import Window, drawn, feature_name
 from alerts.incident import Incident
 from alerts.ocsf import to_ocsf
+from alerts.outbox_log import tellings
+from schemas.finding import Entity
 
 BEFORE = timedelta(days=4)  # of habit, drawn before an incident
 AFTER = timedelta(hours=12)
@@ -28,7 +30,8 @@ def router(feed: Feed) -> APIRouter:
         incident = feed.incident(id, who)
         told = feed.findings(incident, who)
         story = tell(told)
-        related = feed.feeds.related(incident, story.addresses, who)
+        windows = around(feed, who, incident)
+        related = feed.feeds.related(incident, story.met.get("Addresses", ()), who)
         return feed.page(
             template,
             request,
@@ -37,7 +40,9 @@ def router(feed: Feed) -> APIRouter:
             story=story,
             related=[(r.why, feed.shown([r.incident], who)[0]) for r in related],
             runbook=runbook_page(feed.runbooks, story.lead.detector) if story.lead else None,
-            features=chartable(feed, who, incident),
+            features=features_of(windows),
+            spent=spent_since(windows, incident),
+            tellings=tellings(feed.feeds.engine, incident) if who.tenants is None else None,
             ticket=ticket(incident, story, _link(feed, request, incident)),
             raw=pretty(
                 [to_ocsf(f, incident=incident) for f in (each.finding for each in told[-20:])]
@@ -58,11 +63,7 @@ def router(feed: Feed) -> APIRouter:
     def chart(id: str, who: Annotated[Identity, viewer], feature: str = "") -> Response:
         """Its entity's usage around it, with the band of what is usual."""
         incident = feed.incident(id, who)
-        if not may_draw(feed, who, incident.entity.lane, incident.entity.id):
-            return JSONResponse({"columns": None})
-        begin, end = incident.since - BEFORE, incident.last + AFTER
-        entity = incident.entity
-        windows = feed.usage.windows(entity.lane, entity.id, begin.timestamp(), end.timestamp())
+        windows = around(feed, who, incident)
         marks = [
             {"time": each.first.timestamp(), "name": each.finding.detector}
             for each in feed.findings(incident, who)
@@ -102,17 +103,22 @@ def may_draw(feed: Feed, who: Identity, lane: str, id: str) -> bool:
     return lane in PRIVATE and bool(tenants) and all(who.sees(tenant) for tenant in tenants)
 
 
-def chartable(feed: Feed, who: Identity, incident: Incident) -> list[tuple[str, str]]:
-    """Features of its entity that can be drawn: those with a habit first."""
-    entity = incident.entity
+def windows_of(
+    feed: Feed, who: Identity, entity: Entity, begin: datetime, end: datetime
+) -> list[Window]:
+    """An entity's windows, as far as somebody may see them."""
     if not may_draw(feed, who, entity.lane, entity.id):
         return []
-    end = (incident.last + AFTER).timestamp()
-    begin = (incident.since - BEFORE).timestamp()
-    return features_of(feed.usage.windows(entity.lane, entity.id, begin, end))
+    found = feed.usage.windows(entity.lane, entity.id, begin.timestamp(), end.timestamp())
+    return [window for window in found if window.tenant is None or who.sees(window.tenant)]
 
 
-def features_of(windows: list[Any]) -> list[tuple[str, str]]:
+def around(feed: Feed, who: Identity, incident: Incident) -> list[Window]:
+    """The windows of its entity before, during and after an incident."""
+    return windows_of(feed, who, incident.entity, incident.since - BEFORE, incident.last + AFTER)
+
+
+def features_of(windows: list[Window]) -> list[tuple[str, str]]:
     """Features of windows, as name and words."""
     names: dict[str, None] = {}
     for window in windows:
@@ -120,6 +126,15 @@ def features_of(windows: list[Any]) -> list[tuple[str, str]]:
     for window in windows:
         names |= dict.fromkeys(name for name, value in window.totals.items() if value)
     return [(name, feature_name(name)) for name in names][:12]
+
+
+def spent_since(windows: list[Window], incident: Incident) -> tuple[float, float] | None:
+    """Dollars its key spent from the window it began in, and the most that would be usual."""
+    own = [window for window in windows if window.end > incident.since.timestamp()]
+    if incident.entity.lane != "credential" or not own:
+        return None
+    usual = sum(window.usual.get("nanousd", (0.0, 0.0))[1] for window in own)
+    return sum(window.cost_usd for window in own), usual
 
 
 def _link(feed: Feed, request: Request, incident: Incident) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, insert, select
 
 from alerts.feed.context import Feed
 from alerts.feed.filters import MAX_TEXT, SINCE, SORTS, VIEWS, Filter
+from alerts.feed.histogram import Grid, Step, stacked
 from alerts.feed.identity import Denied, Identity
 from alerts.feed.queries import COUNTED, BadCursor
 from alerts.feed.tables import VIEWS as SAVED
@@ -56,6 +57,20 @@ def router(feed: Feed) -> APIRouter:
             crowded=feed.feeds.crowded(wanted.q),
             first=not after,
         )
+
+    @routes.get("/histogram")
+    def histogram(request: Request, who: Annotated[Identity, viewer]) -> HTMLResponse:
+        """When the incidents of a list were opened."""
+        wanted = Filter.of(request.query_params)
+
+        def look() -> tuple[Grid, list[Step]]:
+            grid = Grid.of(wanted, feed.now())
+            counted = feed.feeds.opened(wanted, who, feed.now(), grid.begin, grid.step_s)
+            return grid, stacked(counted, grid)
+
+        name = ("histogram", wanted, who.tenants, who.name)
+        grid, steps = feed.keep(name, 10.0, look)
+        return feed.page("histogram.html", request, who, wanted=wanted, grid=grid, steps=steps)
 
     @routes.get("/rows")
     def more(request: Request, who: Annotated[Identity, viewer], after: str = "") -> HTMLResponse:

@@ -1,42 +1,39 @@
 """Looks for incidents and findings, page by page, always within what somebody may see."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Engine,
     Select,
     cast,
-    false,
     func,
     literal,
-    or_,
     select,
-    true,
     tuple_,
 )
 
+from alerts.feed.conditions import FOUND, matching, theirs
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
 from alerts.incident import Incident
 from alerts.store_engine import reading
-from alerts.store_search import saying, wholes
+from alerts.store_search import saying
 from alerts.tables import COUNTS, DESTINATIONS, FINDINGS, HISTORY, INCIDENTS
 from schemas.finding import Finding
 
 PAGE = 50
-FOUND = 10_000  # incidents that one search finds at most: the newest
 COUNTED = 10_000  # more than so many are not counted to the end
-MAX_RELATED = 8
+MAX_RELATED = 8  # of each kind
+MAX_ADDRESSES = 8  # whose other incidents are looked for
 MAX_FINDINGS = 200  # of one incident, shown
 
 N, F, H = INCIDENTS.c, FINDINGS.c, HISTORY.c
-_FINDING = re.compile("[0-9a-f]{32}")
 
 
 class BadCursor(ValueError):
@@ -66,11 +63,6 @@ class Change:
     number: int
     id: str
     change: str
-
-
-def theirs(who: Identity, column: Any = N.tenant) -> ColumnElement[bool]:
-    """The rows somebody may see."""
-    return true() if who.tenants is None else column.in_(sorted(who.tenants))
 
 
 class Feeds:
@@ -115,40 +107,7 @@ class Feeds:
 
     def matching(self, wanted: Filter, who: Identity, now: datetime) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
-        where = [theirs(who)]
-        if wanted.view in ("open", "mine", "monitor"):
-            where += [N.active, N.inhibited_by.is_(None)]
-            where += [N.mode == ("monitor" if wanted.view == "monitor" else "active")]
-        elif wanted.view == "closed":
-            where += [~N.active]
-        where += [N.owner == who.name] if wanted.view == "mine" else []
-        where += [N.rank >= wanted.rank] if wanted.severity else []
-        where += [N.family == wanted.family] if wanted.family else []
-        where += [N.tenant == wanted.tenant] if wanted.tenant else []
-        where += [N.lane == wanted.lane] if wanted.lane else []
-        where += [N.entity == wanted.entity] if wanted.entity else []
-        where += [_owned(wanted.owner, who)] if wanted.owner else []
-        if wanted.detector:
-            of = select(F.incident).where(F.incident == N.id, F.detector == wanted.detector)
-            where += [of.exists()]
-        if (begin := wanted.begin(now)) is not None:
-            where += [N.last >= begin.timestamp()]
-        where += [self._says(wanted.q, who)] if wanted.q else []
-        return where
-
-    def _says(self, asked: str, who: Identity) -> ColumnElement[bool]:
-        """The newest incidents that say something; those of a finding, if it is one's id."""
-        if _FINDING.fullmatch(asked):
-            return N.id.in_(select(F.incident).where(F.id == asked))
-        said = saying(asked, FOUND, sqlite=self._sqlite)
-        if said is None:
-            return false()
-        found: ColumnElement[bool] = N.id.in_(said)
-        if who.tenants is not None:  # nobody learns by asking that a story names another tenant
-            tenant = INCIDENTS.alias("other").c.tenant
-            named = (func.lower(tenant).contains(word, autoescape=True) for word in wholes(asked))
-            found &= ~select(tenant).where(~theirs(who, tenant), or_(*named)).exists()
-        return found
+        return matching(wanted, who, now, sqlite=self._sqlite)
 
     def crowded(self, asked: str) -> int:
         """`FOUND` when more incidents say something than one search finds, else 0."""
@@ -185,14 +144,14 @@ class Feeds:
     def related(
         self, incident: Incident, addresses: Sequence[str], who: Identity
     ) -> list["Related"]:
-        """Others of its entity, of the addresses it names, and of its tenant; newest first."""
+        """Others of its entity, those that name its addresses, and open ones of its tenant."""
         e = incident.entity
         ways: list[tuple[str, ColumnElement[bool]]] = [
             (f"same {e.lane}", (N.lane == e.lane) & (N.entity == e.id)),
         ]
-        if addresses:
-            origin = (N.lane == "origin") & N.entity.in_(list(addresses)[:20])
-            ways.append(("same address", origin))
+        for address in list(addresses)[:MAX_ADDRESSES]:
+            said = saying(address, MAX_RELATED + 1, sqlite=self._sqlite, whole=True)
+            ways += [(f"same address {address}", N.id.in_(said))] if said is not None else []
         if incident.tenant is not None:
             ways.append(("same tenant", (N.tenant == incident.tenant) & N.active))
         found: dict[str, Related] = {}
@@ -203,12 +162,22 @@ class Feeds:
                 for body in rows.scalars():
                     other = Incident.model_validate_json(body)
                     found.setdefault(other.id, Related(why, other))
-        return list(found.values())[: 2 * MAX_RELATED]
+        return list(found.values())[: 3 * MAX_RELATED]
 
     def of_entity(self, lane: str, id: str, who: Identity, limit: int = 100) -> list[Incident]:
         """Incidents of an entity, the newest first."""
         where = (N.lane == lane) & (N.entity == id)
         query = select(N.json).where(where, theirs(who)).order_by(N.opened.desc()).limit(limit)
+        with reading(self.engine) as connection:
+            return [Incident.model_validate_json(body) for body in connection.scalars(query)]
+
+    def naming(self, lane: str, id: str, who: Identity, limit: int = 50) -> list[Incident]:
+        """Incidents of others whose events name an entity, the newest first."""
+        said = saying(id, limit, sqlite=self._sqlite, whole=True)
+        if said is None:
+            return []
+        other = N.id.in_(said) & ~((N.lane == lane) & (N.entity == id))
+        query = select(N.json).where(other, theirs(who)).order_by(N.last.desc()).limit(limit)
         with reading(self.engine) as connection:
             return [Incident.model_validate_json(body) for body in connection.scalars(query)]
 
@@ -273,11 +242,16 @@ class Feeds:
                 row |= {"held_since": since, "reason": reason, "full_since": full}
         return sorted(rows.values(), key=lambda row: str(row["name"]))
 
-    def opened(self, begin: float, who: Identity, step_s: int) -> list[tuple[int, str, int, int]]:
+    def opened(
+        self, wanted: Filter, who: Identity, now: datetime, begin: datetime, step_s: int
+    ) -> list[tuple[int, str, int, int]]:
         """Steps since `begin`, family, severity rank, and how many incidents were opened then."""
-        step = cast((N.opened - begin) / step_s, _whole(self._sqlite))
+        first = begin.timestamp()
+        steps = (N.opened - first) / step_s
+        step = cast(steps if self._sqlite else func.floor(steps), BigInteger)  # the other rounds
         query = select(step, N.family, N.rank, func.count())
-        query = query.where(N.opened >= begin, theirs(who)).group_by(step, N.family, N.rank)
+        query = query.where(N.opened >= first, *self.matching(wanted, who, now))
+        query = query.group_by(step, N.family, N.rank)
         with reading(self.engine) as connection:
             return [(int(a), str(b), int(c), int(d)) for a, b, c, d in connection.execute(query)]
 
@@ -304,18 +278,6 @@ class Related:
 
     why: str
     incident: Incident
-
-
-def _whole(sqlite: bool) -> Any:
-    from sqlalchemy import BigInteger, Integer
-
-    return Integer if sqlite else BigInteger
-
-
-def _owned(owner: str, who: Identity) -> ColumnElement[bool]:
-    if owner == "nobody":
-        return N.owner.is_(None)
-    return N.owner == (who.name if owner == "me" else owner)
 
 
 def _order(sort: str) -> list[ColumnElement[Any]]:

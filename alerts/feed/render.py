@@ -58,7 +58,9 @@ def environment() -> Environment:
     made.filters |= {
         "money": money, "amount": amount, "utc": utc, "cut": plain, "ago": ago, "pretty": pretty,
         "lane": lambda name: LANES.get(name, name), "family": lambda n: FAMILIES.get(n, n),
-        "state": lambda name: STATES.get(name, name), "instant": instant,
+        "state": lambda name: STATES.get(name, name), "instant": instant, "seldom": seldom,
+        "field": field,
+        "step": lambda s: distance(s) if s < 86_400 else f"{s // 86_400} d",
     }  # fmt: skip
     made.globals |= {
         "static": static, "entity_url": entity_url, "url": url, "severities": list(Severity),
@@ -119,6 +121,37 @@ def distance(seconds: float) -> str:
         if seconds >= size * (2 if size > 60 else 1):
             return f"{int(seconds // size)} {unit}"
     return "0 s"
+
+
+def field(event: Mapping[str, Any], name: str) -> str:
+    """One field of an event's copy, as people read it."""
+    value = event.get(name)
+    if value is None:
+        return ""
+    if name == "time":
+        return plain(str(value), 60).replace("T", " ").removesuffix("Z")
+    if name == "cost_usd" and isinstance(value, int | float):
+        return f"{value:.4f}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and name.endswith("_tokens")
+        else plain(str(value), 60)
+    )
+
+
+def seldom(per_month: float) -> str:
+    """How often something comes up that is expected so many times a month.
+
+    >>> seldom(2.5), seldom(0.1), seldom(1.4e-6)
+    ('2.5 times a month', 'once in 10 months', 'once in 60,000 years')
+    """
+    if per_month >= 1:
+        return f"{per_month:.2g} times a month"
+    months = 1 / max(per_month, 1e-300)
+    if months < 24:
+        return f"once in {months:.0f} months"
+    years = float(f"{months / 12:.2g}")
+    return f"once in {years:,.0f} years" if years < 1e6 else "once in over a million years"
 
 
 @pass_context

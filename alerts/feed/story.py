@@ -21,13 +21,22 @@ from schemas.finding import Finding
 MAX_EVENTS = 60  # shown of all findings together
 MAX_STEPS = 12
 MAX_BARS = 8
+MAX_MET = 20
+_MET = {
+    "client_address": "Addresses",
+    "user_agent": "Clients",
+    "request_model": "Models",
+    "tool_name": "Tools",
+    "conversation_id": "Conversations",
+}
 _DETECTOR = re.compile("[a-z0-9-]{1,64}")
 _COLUMNS = {
-    "time": "time", "event_name": "kind", "tenant_id": "tenant", "request_model": "model",
-    "tool_name": "tool", "input_tokens": "tokens in", "output_tokens": "tokens out",
-    "cost_usd": "$", "http_status": "status", "error_type": "error", "client_address": "address",
-    "user_agent": "client", "id": "id",
+    "time": "time", "client_address": "address", "request_model": "model", "tool_name": "tool",
+    "resource_id": "resource", "tenant_id": "tenant", "input_tokens": "in", "output_tokens": "out",
+    "cost_usd": "$", "http_status": "status", "error_type": "error", "user_agent": "client",
+    "event_name": "kind", "conversation_id": "conversation", "id": "id",
 }  # fmt: skip
+_DULL = ("event_name", "tenant_id")  # left out where all events have the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +73,7 @@ class Story:
     details: list[tuple[str, str]]
     columns: list[tuple[str, str]]
     events: list[dict[str, Any]]
-    addresses: list[str]
-    clients: list[str]
-    models: list[str]
+    met: dict[str, list[str]]
     runbook: tuple[str, ...]
 
 
@@ -80,12 +87,7 @@ def tell(told: Sequence[Told]) -> Story:
         for event in events(finding):
             copies.setdefault(str(event.get("id", len(copies))), event)
     shown = sorted(copies.values(), key=lambda e: str(e.get("time", "")))[:MAX_EVENTS]
-    named = [
-        (key, name) for key, name in _COLUMNS.items() if any(e.get(key) is not None for e in shown)
-    ]
-
-    def all_of(name: str) -> list[str]:
-        return list(dict.fromkeys(v for f in findings for v in values(f, name)))[:20]
+    named = [(key, name) for key, name in _COLUMNS.items() if _telling(key, shown)]
 
     return Story(
         lead=lead,
@@ -94,11 +96,24 @@ def tell(told: Sequence[Told]) -> Story:
         details=details(lead)[:12] if lead else [],
         columns=named,
         events=shown,
-        addresses=all_of("client_address"),
-        clients=all_of("user_agent"),
-        models=all_of("request_model"),
+        met=met(findings),
         runbook=lead.runbook[:MAX_STEPS] if lead else (),
     )
+
+
+def _telling(key: str, shown: Sequence[dict[str, Any]]) -> bool:
+    """Whether a column of events is worth its place."""
+    told = {str(each.get(key)) for each in shown}
+    return told != {"None"} and (key not in _DULL or len(told) > 1)
+
+
+def met(findings: Sequence[Finding]) -> dict[str, list[str]]:
+    """What the events behind findings name, by kind."""
+    return {
+        word: found
+        for field, word in _MET.items()
+        if (found := list(dict.fromkeys(v for f in findings for v in values(f, field)))[:MAX_MET])
+    }
 
 
 def _weight(told: Told) -> tuple[int, bool, float]:
@@ -177,11 +192,10 @@ def ticket(incident: Incident, story: Story, link: str) -> str:
         f"State:     {incident.state}, owner {plain(incident.owner or 'nobody', 128)}",
         f"Link:      {link}",
     ]
-    for name, found in (
-        ("Addresses", story.addresses), ("Clients", story.clients), ("Models", story.models),
-    ):  # fmt: skip
-        if found:
-            lines.append(f"{name + ':':<10} {', '.join(plain(each, 120) for each in found[:8])}")
+    lines += [
+        f"{name + ':':<10} {', '.join(plain(each, 120) for each in found[:8])}"
+        for name, found in story.met.items()
+    ]
     if story.bars:
         lines += ["", "Seen, and usual for it:"]
         lines += [

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from alerts.store_engine import writing
-from alerts.tables import INCIDENTS
+from alerts.tables import INCIDENTS, OUTBOX
 
 METADATA = MetaData()
 USERS = Table(
@@ -110,6 +110,7 @@ INDEXES = (
     Index("feed_all", _N.last, _N.id, _N.active, *_LOOKED_AT),
     Index("feed_tenant", _N.tenant, _N.last, _N.id),
     Index("feed_opened", _N.opened, _N.family, _N.rank, _N.tenant),
+    Index("feed_told", OUTBOX.c.subject),
 )  # fmt: skip
 
 
@@ -119,7 +120,8 @@ def prepare(engine: Engine) -> None:
     Raises:
         sqlite3.Error, StoreDown: try again.
     """
-    there = {index["name"] for index in inspect(engine).get_indexes(INCIDENTS.name)}
+    known = inspect(engine)
+    there = {i["name"] for each in (INCIDENTS, OUTBOX) for i in known.get_indexes(each.name)}
     with writing(engine) as connection:
         METADATA.create_all(connection)
         for index in INDEXES:

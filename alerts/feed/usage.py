@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, select
 
 from alerts.feed.tables import HEARTBEATS, ROLLUPS, has
 from alerts.store_engine import reading
 
 MAX_WINDOWS = 1500  # of one entity, drawn
-MAX_RECENT = 20_000  # windows summed for the overview
+MAX_HOURS = 100_000  # windows summed together
 NAMES = {
     "nanousd": "cost, $",
     "tokens": "tokens",
@@ -40,6 +41,17 @@ class Window:
     cost_usd: float
 
 
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What one key spent in one closed window, beside the top of what is usual for it; dollars."""
+
+    start: float
+    entity: str
+    tenant: str | None
+    cost_usd: float
+    usual_usd: float
+
+
 class Usage:
     """Reads rollups and heartbeats, where there are any."""
 
@@ -55,11 +67,16 @@ class Usage:
         query = query.where(c.start >= begin, c.start < end)
         return self._windows(query.order_by(c.start.desc()).limit(MAX_WINDOWS))[::-1]
 
-    def recent(self, lane: str, begin: float) -> list[Window]:
-        """Of every entity of a lane, newest first, at most `MAX_RECENT`."""
+    def hours(self, begin: float, keys: Sequence[str] | None = None) -> list[Hour]:
+        """Of all keys or some, newest first, at most `MAX_HOURS`."""
+        if not self._has(ROLLUPS):
+            return []
         c = ROLLUPS.c
-        query = select(c.json).where(c.start >= begin, c.lane == lane)
-        return self._windows(query.order_by(c.start.desc()).limit(MAX_RECENT))
+        query = select(c.start, c.json).where(c.start >= begin, c.lane == "credential")
+        query = query.where(c.entity.in_(keys)) if keys is not None else query
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(c.start.desc()).limit(MAX_HOURS))
+            return [_hour(start, body) for start, body in rows]
 
     def heartbeats(self) -> list[dict[str, Any]]:
         """The last sign of life of every source."""
@@ -101,6 +118,26 @@ def _window(body: dict[str, Any]) -> Window:
         },
         body["cost_usd"],
     )
+
+
+class _Entity(msgspec.Struct):
+    id: str
+
+
+class _Spent(msgspec.Struct):  # as much of a rollup as is added up, many at once
+    entity: _Entity
+    tenant: str | None
+    usual: dict[str, tuple[float, float]]
+    cost_usd: float
+
+
+_spent = msgspec.json.Decoder(_Spent)
+
+
+def _hour(start: float, body: bytes) -> Hour:
+    found = _spent.decode(body)
+    usual = found.usual.get("nanousd", (0.0, 0.0))[1] / 1e9
+    return Hour(start, found.entity.id, found.tenant, found.cost_usd, usual)
 
 
 def drawn(windows: list[Window], feature: str) -> dict[str, list[float | None]]:
