@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
+from detectors.events import Events
 from detectors.memory import Memory
 from schemas.decode import EPOCH, Record
 from schemas.finding import About, Entity, Lane, Severity, Technique
@@ -186,6 +187,14 @@ class Detector:
             time_ms: its event time.
         """
         return ()
+
+    def pick(self, events: Events) -> Iterable[int]:
+        """Which of a block's events `inspect` has to see; the others it would pass over.
+
+        An event that may be left out is one that changes nothing, or only the memory, and that
+        was noted there. Lazy: the next event is asked for after the last one was inspected.
+        """
+        return range(len(events))
 
     @property
     def only(self) -> frozenset[str] | None:

@@ -29,9 +29,17 @@ class Memory:
         self.horizon_ms = horizon_ms
         self.limit = limit
         self.overflows = 0
-        self._young: dict[str, Any] = {}
-        self._old: dict[str, Any] = {}
+        self._young = self._empty()
+        self._old = self._empty()
         self._period: int | None = None
+
+    @staticmethod
+    def _empty() -> dict[str, Any]:
+        """A generation of which nothing is known."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
 
     def tick(self, now_ms: int) -> None:
         """Lets event time reach `now_ms`; call it before every get or put."""
@@ -39,8 +47,8 @@ class Memory:
         if period != self._period:
             if self._period is not None:
                 adjacent = period == self._period + 1
-                self._old = self._young if adjacent else {}
-                self._young = {}
+                self._old = self._young if adjacent else self._empty()
+                self._young = self._empty()
             self._period = period
 
     def get(self, key: str) -> Any:
@@ -52,7 +60,7 @@ class Memory:
         """Remembers `value` (any JSON value but None) for `key`."""
         if len(self._young) >= self.limit and key not in self._young:
             self.overflows += 1
-            self._old, self._young = self._young, {}
+            self._old, self._young = self._young, self._empty()
         self._young[key] = value
 
     def keep(self, key: str, value: Any) -> None:

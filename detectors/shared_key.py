@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
+from detectors.firsts import Firsts
 from detectors.memory import Memory
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
 DAY_MS = 86_400_000
 MAX_KEYS = 500_000  # remembered per generation
-MAX_TENANTS = 8  # of one key on one day
 
 
 class SharedKey(Detector):
@@ -52,11 +53,10 @@ class SharedKey(Detector):
         needs=("api_key.id", "tenant.id"),
     )
     takes = "owned"
-    once = ("key", "tenant")
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(2 * DAY_MS, MAX_KEYS)
+        self._memory = Firsts(DAY_MS, MAX_KEYS, each_ms=DAY_MS)
 
     @property
     def memory(self) -> Memory:
@@ -65,33 +65,30 @@ class SharedKey(Detector):
     def entity(self, event: Record) -> str | None:
         return event.api_key_id
 
+    def pick(self, events: Events) -> Iterable[int]:
+        helpers = events.among(self.allowed, "tenant_id", "user_id", "api_key_id")
+        return self._memory.unlike(events, events["key"], "tenant_id", helpers)
+
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         key, tenant = event.api_key_id, event.tenant_id
         if key is None or tenant is None:
             return ()
         if not self.allowed.isdisjoint((tenant, event.user_id, key)):
             return ()
-        today = time_ms // DAY_MS
-        known = self._memory.get(key)
-        if known and len(known) == 1 and known[0][2] == tenant:
-            first = known[0][0]
-            if first <= time_ms and first // DAY_MS == today:
-                self._memory.keep(key, known)
-                return ()  # the usual case
-        uses = [use for use in known or () if use[0] // DAY_MS >= today - 1]
-        mine = [time_ms, event.event_id, tenant]
-        others = [use for use in uses if use[0] // DAY_MS == today and use[2] != tenant]
-        same = [use for use in uses if use[0] // DAY_MS == today and use[2] == tenant]
-        if not same and len(uses) < 2 * MAX_TENANTS:
-            self._memory.put(key, [*uses, mine])
-        if not others:
+        first, mine = self._memory.get(key, time_ms), [tenant, time_ms, event.event_id]
+        if first is not None and first[0] == tenant and time_ms >= first[1]:
+            self._memory.keep(key, first)
+            return ()  # the usual case
+        if first is None or first[0] == tenant:
+            self._memory.put(key, mine)
             return ()
-        first, later = sorted([min(others), min([*same, mine])])
+        early, late = sorted((first, mine), key=lambda one: (one[1], one[2]))
+        self._memory.put(key, early)
         return (
             Verdict(
                 "one key was used under two tenants on the same day",
-                {"used_by": later[2], "before_by": first[2]},
-                decisive=(later[1], later[0]),
-                others=((first[1], first[0]),),
+                {"used_by": late[0], "before_by": early[0]},
+                decisive=(late[2], late[1]),
+                others=((early[2], early[1]),),
             ),
         )

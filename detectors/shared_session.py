@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
+from detectors.firsts import Firsts
 from detectors.memory import Memory
 from schemas.decode import Record
 from schemas.finding import About, Severity
@@ -47,12 +49,11 @@ class SharedSession(Detector):
         needs=("tenant.id", "gen_ai.conversation.id"),
     )
     takes = "in_session"
-    once = ("session", "actor")
     lane = "session"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(HORIZON_MS, MAX_SESSIONS)
+        self._memory = Firsts(HORIZON_MS, MAX_SESSIONS)
 
     @property
     def memory(self) -> Memory:
@@ -60,6 +61,10 @@ class SharedSession(Detector):
 
     def entity(self, event: Record) -> str | None:
         return event.conversation_id or event.session_id
+
+    def pick(self, events: Events) -> Iterable[int]:
+        helpers = events.among(self.allowed, "tenant_id", "user_id", "api_key_id")
+        return self._memory.unlike(events, events["session"], "tenant_id", helpers)
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         session, tenant = event.conversation_id or event.session_id, event.tenant_id

@@ -7,7 +7,16 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from schemas.decode import EPOCH, MILLISECOND, InvalidEvent, decode, decode_line, decode_many
+from schemas.cut import cut
+from schemas.decode import (
+    EPOCH,
+    MILLISECOND,
+    WIRE,
+    InvalidEvent,
+    decode,
+    decode_line,
+    decode_many,
+)
 from schemas.event import Event
 from schemas.fingerprint import fingerprint_of
 from schemas.scan import AMOUNT, FLAG, INSTANT, LIST, TEXT, WORD, scan
@@ -25,12 +34,12 @@ class Lines(Sequence[Any]):
 
     Args:
         block: their bytes.
-        spans: first byte and end of each.
+        spans: first byte and end of each, and whether the scanner has read it.
     """
 
     def __init__(self, block: bytes, spans: Values) -> None:
-        self._block = block
-        self._begins, self._ends = spans.tolist()
+        self._block, self._spans = block, spans
+        self._begins, self._ends, _ = spans.tolist()
         self._known: list[Any] = [None] * len(self._begins)
 
     def __len__(self) -> int:
@@ -64,13 +73,25 @@ class Lines(Sequence[Any]):
             known[place] = record
         return [known[place] for place in places]
 
+    def cut(self, attribute: str, places: Values, width: int) -> npt.NDArray[np.uint8]:
+        """A text attribute of several of them as rows of bytes, filled up with zeros.
+
+        A row is all zeros where there is no text, where it is longer than `width`, and where the
+        line is not written plainly.
+        """
+        begins, ends, plain = self._spans[:, places]
+        texts = np.empty((len(places), width), np.uint8)
+        key = np.frombuffer(f'"{WIRE[attribute]}":"'.encode(), np.uint8)
+        cut(np.frombuffer(self._block, np.uint8), begins, ends * plain, key, texts)
+        return texts
+
     def know(self, place: int, record: Any) -> None:
         """Takes an event that was decoded already."""
         self._known[place] = record
 
     def only(self, places: Values) -> "Lines":
         """Some of them."""
-        found = Lines(self._block, np.array([self._begins, self._ends])[:, places])
+        found = Lines(self._block, self._spans[:, places])
         found._known = [self._known[place] for place in places.tolist()]
         return found
 
@@ -118,7 +139,7 @@ class Reader:
         data = np.frombuffer(block, np.uint8)
         count = scan(data, SHAPE, self._order, seen, spans, values)
         values, taken = values[:, :count], spans[2, :count]
-        records, broken = Lines(block, spans[:2, :count]), []
+        records, broken = Lines(block, spans[:, :count]), []
         for place in np.flatnonzero(taken == 0).tolist():
             line = records.line(place)
             try:

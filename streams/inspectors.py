@@ -11,6 +11,7 @@ from streams.columns import Columns
 from streams.narrow import Narrow
 from streams.part import Part
 from streams.reports import DAY_MS, Reporter
+from streams.shown import Shown
 
 TOLD_LIMIT = 20_000  # findings of a detector about single events, remembered per generation
 
@@ -39,23 +40,29 @@ class Inspectors:
                     self._ask(detector, part, chosen, columns)
 
     def _ask(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:
+        """Shows a detector the events it picks, with its memory at the time of each."""
         memory = detector.memory
-        clock = part.clock[chosen]
-        period = memory.horizon_ms if memory else DAY_MS
-        steady = clock[0] // period == clock[-1] // period
-        if memory and steady:
-            memory.tick(int(clock[0]))
+        if memory is None:
+            self._show(detector, part, chosen, columns)
+            return
+        periods = part.clock[chosen] // memory.horizon_ms
+        steady = periods[0] == periods[-1]
+        for some in [chosen] if steady else np.split(chosen, np.flatnonzero(np.diff(periods)) + 1):
+            memory.tick(int(part.clock[some[0]]))
+            self._show(detector, part, some, columns)
+
+    def _show(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:
+        shown = Shown(part, columns, chosen)
         inspect = detector.inspect
-        for at, event, time, now in zip(
-            chosen.tolist(),
-            columns.take(part.rows[chosen].tolist()),
-            part.times[chosen].tolist(),
-            clock.tolist(),
-            strict=True,
-        ):
-            if memory and not steady:
-                memory.tick(now)
-            for verdict in inspect(event, time):
+        if type(detector).pick is Detector.pick:
+            times = shown.times.tolist()
+            for at, event, time in zip(chosen.tolist(), shown.records(), times, strict=True):
+                for verdict in inspect(event, time):
+                    self._tell(detector, verdict, event, part.at(at))
+            return
+        for place in detector.pick(shown):
+            event, at = shown.record(place), int(chosen[place])
+            for verdict in inspect(event, int(shown.times[place])):
                 self._tell(detector, verdict, event, part.at(at))
 
     def _tell(

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-STATE_VERSION = "4"
+STATE_VERSION = "5"
 
 
 class BadSnapshot(ValueError):

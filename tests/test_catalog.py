@@ -109,8 +109,7 @@ def flood(detector: Detector, events: int) -> Iterator[int]:
         )
         list(detector.inspect(event, i))
         if memory is not None:
-            state = memory.state()
-            yield len(state["young"]) + len(state["old"])
+            yield len(memory)
 
 
 @EACH

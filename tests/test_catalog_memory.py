@@ -76,8 +76,7 @@ def test_a_crowd_of_names_stays_within_the_bound(kind: type[Detector]) -> None:
         time = int(columns.times[row])
         memories(detector)[0].tick(time)
         list(detector.inspect(columns.records[row], time))
-        sizes = [memory.state() for memory in memories(detector)]
-        largest = max(largest, *(len(one["young"]) + len(one["old"]) for one in sizes))
+        largest = max(largest, *(len(memory) for memory in memories(detector)))
 
     assert largest <= 2 * LIMIT
     if kind.about.id in FULL:
