@@ -2,6 +2,7 @@
 
 import io
 import math
+import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -21,6 +22,11 @@ DPI = 160
 def can_draw() -> bool:
     """Whether matplotlib is installed (the extra `reports`)."""
     return find_spec("matplotlib") is not None
+
+
+def warm() -> None:
+    """Loads what drawing needs, in the background: it takes seconds that no alert should wait."""
+    threading.Thread(target=_load, name="slack-chart", daemon=True).start()
 
 
 def draw(finding: Finding) -> bytes:
@@ -94,3 +100,10 @@ def _range(rows: Sequence[Comparison]) -> tuple[float, float]:
     low, high = min(values), max(values)
     span = max(10.0, high / low)
     return low / span**0.06, high * span**0.85  # room for the figures beside the bars
+
+
+def _load() -> None:
+    from importlib import import_module
+
+    import_module("matplotlib.backends.backend_agg")
+    import_module("matplotlib.figure")

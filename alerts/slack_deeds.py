@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from alerts.base import Rejected, RetryLater
+from alerts.base import NotYet, Rejected, RetryLater
 from alerts.memory import Memory
 from alerts.slack_calls import Calls, Gone, NotAllowed, Unsure
-from alerts.slack_chart import can_draw, draw
+from alerts.slack_chart import can_draw, draw, warm
 from alerts.slack_digest import EVENT as DIGEST_EVENT
 from alerts.slack_digest import Digest, absorb, to_digest_message
 from alerts.slack_message import EVENT, Look, to_message
@@ -18,6 +18,9 @@ from alerts.slack_plan import Edit, Gather, LookUp, Post, Row, Say
 from alerts.slack_thread import CHART, news
 from alerts.slack_thread import EVENT as REPLY_EVENT
 from alerts.slack_told import Place, Told, keep
+
+TRIES = 4  # of what other calls work beside, until it is left out
+AGAIN_S = 2.0  # between them
 
 Doable = LookUp | Post | Edit | Say | Gather
 
@@ -52,6 +55,8 @@ class Deeds:
         self._wall = wall
         self._unkept: tuple[Mapping[str, Told], Mapping[str, str]] | None = None
         self._said: set[str] = set()
+        self._tries: dict[str, tuple[int, int]] = {}  # of what fails just now
+        self._works = 0  # messages that Slack took
 
     def settle(self) -> None:
         """Notes what was posted when the disk did not take it.
@@ -71,16 +76,17 @@ class Deeds:
         """
         match deed:
             case Gather():
-                return self._gather(deed)
+                changed = self._gather(deed)
             case LookUp(row):
-                after = self._look_up(row)
+                return {row.incident.id: self._look_up(row)}
             case Post(row):
-                after = self._post(row)
+                changed = {row.incident.id: self._post(row)}
             case Edit(row):
-                after = self._edit(row)
+                changed = {row.incident.id: self._edit(row)}
             case Say(row, _):
-                after = self._say(deed)
-        return {row.incident.id: after}
+                return {row.incident.id: self._say(deed)}
+        self._works += 1
+        return changed
 
     def _look_up(self, row: Row) -> Told:
         id, told = row.incident.id, row.told or Told()
@@ -91,10 +97,10 @@ class Deeds:
                 return any(f.get("name") == _file(id) for f in message.get("files") or ())
             return _payload(message, REPLY_EVENT if part else EVENT, id, part) is not None
 
-        found = self._found(told.begun or 0.0, ours, thread)
+        found, sure = self._found(id, part, told.begun or 0.0, ours, thread)
         after = told.but(begun=None, part="")
-        if found is not None and part:
-            after = after.with_parts(part)
+        if part:
+            after = after.with_parts(part) if found is not None or not sure else after
         elif found is not None:
             payload = _payload(found, EVENT, id) or {}
             revision = payload.get("revision")
@@ -105,10 +111,18 @@ class Deeds:
         return self._keep({id: after})[id]
 
     def _found(
-        self, since: float, ours: Callable[[dict[str, Any]], bool], thread: str | None = None
-    ) -> dict[str, Any] | None:
+        self,
+        id: str,
+        part: str,
+        since: float,
+        ours: Callable[[dict[str, Any]], bool],
+        thread: str | None = None,
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """The message, if it is there, and whether we could look."""
         try:
-            return self._calls.find(self._channel, since, ours, thread)
+            found = self._calls.find(self._channel, since, ours, thread)
+            self._tries.pop(id + part, None)
+            return found, True
         except NotAllowed:
             self._say_once(
                 "without the scopes channels:history and groups:history nobody can see what was"
@@ -116,12 +130,32 @@ class Deeds:
             )
         except Gone:
             pass
-        return None
+        except Unsure as error:
+            self._again(id, part, error)
+            return None, False
+        return None, True
+
+    def _again(self, id: str, part: str, error: Unsure) -> None:
+        """Tries again later, a reply beside everything else; returns when it is to be given up.
+
+        A reply is given up only when other messages got through meanwhile: else Slack is down.
+        """
+        count, worked = self._tries.get(id + part, (0, self._works))
+        if count < TRIES or (part and self._works == worked):
+            self._tries[id + part] = (count + 1, worked)
+            if part and count < TRIES:
+                raise NotYet(str(error), AGAIN_S) from None
+            raise error
+        del self._tries[id + part]
+        what = "a reply is left out" if part else "nobody can see whether it was posted; once more"
+        log.warning("%s: %s: %s", self._name, what, error)
 
     def _post(self, row: Row) -> Told:
         id, now = row.incident.id, self._wall()
         before = row.told or Told()
         self._keep({id: before.but(begun=now, part="")})
+        if self.charts and not self._works:
+            warm()
         try:
             message = to_message(row.incident, row.finding, self._look)
             place = self._calls.post(message, self._channel)
@@ -162,13 +196,14 @@ class Deeds:
                 raise
             self.charts = False
             self._say_once("no charts: the bot lacks the scope files:write")
-        except Unsure:
-            raise
+        except Unsure as error:
+            self._again(id, reply.part, error)
         except RetryLater:
             self._keep({id: told})
             raise
         except (Rejected, Gone) as error:  # the message itself says what matters
             log.warning("%s: a reply is left out: %s", self._name, error)
+        self._tries.pop(id + reply.part, None)
         after = told.with_parts(reply.part).but(findings=reply.findings, begun=None, part="")
         if reply.findings != told.findings:
             after = after.but(replied=now)
@@ -210,7 +245,7 @@ class Deeds:
         def ours(message: dict[str, Any]) -> bool:
             return _payload(message, DIGEST_EVENT, digest.id) is not None
 
-        found = self._found(digest.started or 0.0, ours)
+        found, _ = self._found(digest.id, "", digest.started or 0.0, ours)
         return Place(self._calls.id_of(self._channel), found["ts"]) if found else None
 
     def _keep_digest(

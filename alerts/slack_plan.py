@@ -176,7 +176,7 @@ def choose(rows: Sequence[Row], state: State) -> Deed | None:
     if not open_rows:
         return None
     for row in open_rows:
-        if row.told is not None and row.told.begun is not None:
+        if row.told is not None and row.told.begun is not None and not row.told.part:
             return LookUp(row)
     waiting: list[float] = []
     allowed = []
@@ -223,6 +223,8 @@ def _keep_up(known: list[Row], state: State, waiting: list[float]) -> Deed | Non
     if deed := _digested(known, state, waiting):
         return deed
     for row in known:
+        if row.told is not None and row.told.begun is not None:
+            return LookUp(row)
         if (reply := _reply(row, state)) is not None:
             return Say(row, reply)
     return Wait(min(MAX_WAIT_S, max(MIN_WAIT_S, min(waiting, default=MAX_WAIT_S))))

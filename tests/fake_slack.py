@@ -61,6 +61,7 @@ class FakeSlack:
     def __post_init__(self) -> None:
         self._last: dict[str, float] = {}
         self._ts = 1_795_217_282_000_000
+        self.uploaded: dict[str, bytes] = {}  # by id of the file
         self._files: dict[str, dict[str, Any]] = {}
         self._sockets: list[web.WebSocketResponse] = []
         self._loop = asyncio.new_event_loop()
@@ -251,7 +252,7 @@ class FakeSlack:
         return {"url": f"ws://127.0.0.1:{self.port}/link"}
 
     async def _upload(self, request: web.Request) -> web.Response:
-        self._files[request.match_info["id"]]["body"] = await request.read()
+        self.uploaded[request.match_info["id"]] = await request.read()
         return web.Response(text="OK")
 
     async def _hook(self, request: web.Request) -> web.Response:

@@ -24,6 +24,13 @@ def workspace() -> Iterator[FakeSlack]:
         yield slack
 
 
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib takes seconds to load; `test_slack_chart` does."""
+    monkeypatch.setattr("alerts.slack_deeds.draw", lambda finding: b"\x89PNG of it")
+    monkeypatch.setattr("alerts.slack_deeds.warm", lambda: None)
+
+
 @pytest.fixture
 def bench(workspace: FakeSlack, tmp_path: Path) -> Bench:
     workspace.forget()
@@ -207,10 +214,7 @@ def test_a_full_disk_after_posting_does_not_post_twice(
     assert (0, []) == (bench.waiting(), bench.faults)
 
 
-def test_a_chart_of_the_habit_is_put_into_the_thread_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("alerts.slack_deeds.draw", lambda finding: b"\x89PNG of it")
+def test_a_chart_of_the_habit_is_put_into_the_thread_once(bench: Bench) -> None:
     bench.charts = True
     bench.restart()
     bench.found(rich())
@@ -218,13 +222,12 @@ def test_a_chart_of_the_habit_is_put_into_the_thread_once(
     bench.did("ack")
     bench.told()
     (_, chart) = bench.slack.replies(message["ts"])
-    assert b"\x89PNG of it" in chart["files"][0]["body"]
+    assert b"\x89PNG of it" in bench.slack.uploaded[chart["files"][0]["id"]]
 
 
 def test_without_the_scope_for_files_it_is_said_once_and_goes_on_without(
-    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("alerts.slack_deeds.draw", lambda finding: b"\x89PNG of it")
     bench.charts = True
     bench.restart()
     bench.slack.broken = {"files.getUploadURLExternal": ["missing_scope"] * 9}
@@ -233,6 +236,44 @@ def test_without_the_scope_for_files_it_is_said_once_and_goes_on_without(
     assert (2, 0, []) == (len(bench.told()), bench.waiting(), bench.faults)
     assert 1 == caplog.text.count("files:write")
     assert 1 == bench.slack.methods().count("files.getUploadURLExternal")
+
+
+@pytest.mark.parametrize("lost", ["files.completeUploadExternal", "files.getUploadURLExternal"])
+def test_a_chart_whose_answer_is_lost_is_there_once(bench: Bench, lost: str) -> None:
+    bench.charts = True
+    bench.restart()
+    bench.slack.lost = [lost]
+    bench.found(rich())
+    bench.told()
+    assert (["evidence", "chart"], 0) == (parts(bench), bench.waiting())
+
+
+def test_a_thread_that_cannot_be_written_delays_no_critical_and_is_given_up(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.found(rich())
+    bench.courier.step(bench.outbox)
+    bench.slack.broken = {
+        "chat.postMessage": ["internal_error"],
+        "conversations.replies": ["internal_error"] * 99,
+    }
+    bench.told(5)
+    bench.found(rich(id="b", entity=rich().entity.model_copy(update={"id": "hmac:2"})))
+    assert 2 == len(bench.told(4))
+    bench.told(60)
+    assert (0, []) == (bench.waiting(), bench.faults)
+    assert "a reply is left out" in caplog.text
+
+
+def test_a_history_that_cannot_be_read_does_not_keep_people_from_being_told(
+    bench: Bench,
+) -> None:
+    bench.slack.broken = {
+        "chat.postMessage": ["internal_error"],
+        "conversations.history": ["internal_error"] * 99,
+    }
+    bench.found(rich())
+    assert (1, 0) == (len(bench.told()), bench.waiting())
 
 
 def test_a_message_slack_refuses_is_a_dead_letter_and_the_others_go_on(bench: Bench) -> None:
