@@ -12,6 +12,7 @@ import pytest
 
 from streams.configuration import BadConfig
 from streams.delivery import Delivery
+from streams.kafka.outgoing import Outgoing
 from streams.reload import Reload, restart_needed
 from streams.settings import Settings
 from tests.alerts_fakes import finding
@@ -40,6 +41,25 @@ def test_new_routes_count_at_once(tmp_path: Path) -> None:
     assert ("a", "b") == delivery.router.of_finding(finding())
     assert Reload(lambda: changed, delivery, running).now()
     assert ("a",) == delivery.router.of_finding(finding())
+
+
+def test_deliver_reads_them_again_as_well(tmp_path: Path) -> None:
+    def to(name: str) -> Settings:
+        file = {"type": "file", "path": str(tmp_path / f"{name}.ndjson")}
+        return settings(destinations={name: file})
+
+    running = to("a")
+    outgoing = Outgoing(tmp_path, running, lambda _: None)
+    outgoing.start()
+    outgoing.record([finding("before")], (), (), {})
+
+    assert Reload(lambda: to("b"), outgoing.delivery, running).now()
+    outgoing.record([finding("after")], (), (), {})
+    outgoing.stop()
+
+    told = {name: (tmp_path / f"{name}.ndjson").read_text() for name in ("a", "b")}
+    assert (1, 1) == (told["a"].count("\n"), told["b"].count("\n"))
+    assert '"before"' in told["a"] and '"after"' in told["b"]
 
 
 def test_a_configuration_that_cannot_be_used_changes_nothing(

@@ -1,9 +1,13 @@
 """`tripmeter deliver`: findings from Kafka to whoever is to be told."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from streams.commands.shared import add_data, log_to_stderr
 from streams.commands.shared_kafka import add_kafka, answered, configured
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Until SIGTERM; 78 with another pepper, 69 without a broker."""
     log_to_stderr()
-    settings = configured(arguments, {"server": {"listen": arguments.listen}})
+
+    def load() -> "Settings":
+        return configured(arguments, {"server": {"listen": arguments.listen}})
+
+    settings = load()
 
     def work() -> int:
         from streams.kafka.deliver import deliver
 
-        return deliver(arguments.data, settings)
+        return deliver(arguments.data, settings, load)
 
     return answered(work)

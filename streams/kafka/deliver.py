@@ -26,6 +26,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import MAX_RECORD_BYTES, Names
 from streams.metrics import Metrics
 from streams.quarantine import Quarantine, Refused
+from streams.reload import Reload
 from streams.settings import Settings
 from streams.web import listen
 
@@ -212,9 +213,11 @@ def _listener(
     return Listener()
 
 
-def deliver(data: Path, settings: Settings) -> int:
+def deliver(data: Path, settings: Settings, load: Callable[[], Settings] | None = None) -> int:
     """Delivers until SIGTERM or SIGINT; gives the exit code.
 
+    Args:
+        load: reads the configuration again, on SIGHUP; without it nobody listens to that.
     Raises:
         BadConfig: before anything is read.
         BrokerAway: no broker answered.
@@ -250,6 +253,8 @@ def deliver(data: Path, settings: Settings) -> int:
         for which in (signal.SIGTERM, signal.SIGINT):
             signal.signal(which, lambda *_: reader.stop())
         outgoing.start()
+        if load is not None:
+            Reload(load, outgoing.delivery, settings).on_hangup()
         monitor.start()
         closing.callback(monitor.stop)
         watch.start()

@@ -19,6 +19,8 @@ class Outgoing:
 
     Args:
         found: told of findings that are new.
+    Attributes:
+        delivery: the destinations, which may be read again.
     Raises:
         BadDestinations: the configuration of a destination cannot be used.
     """
@@ -26,12 +28,12 @@ class Outgoing:
     def __init__(
         self, data: Path, settings: Settings, found: Callable[[Sequence[Finding]], None]
     ) -> None:
-        self._delivery = Delivery(data, settings)
+        self.delivery = Delivery(data, settings)
         kept = settings.store
         self._store = Store(
             data,
             url=kept.url(),
-            router=self._delivery.router,
+            router=self.delivery.router,
             policy=settings.incidents.policy(),
             keep=Keep(
                 rollups_s=kept.rollups_keep_days * DAY_S,
@@ -46,7 +48,7 @@ class Outgoing:
 
     def start(self) -> None:
         """Begins to deliver what waits."""
-        self._delivery.start(self._store.alerts, self._record_own)
+        self.delivery.start(self._store.alerts, self._record_own)
 
     def record(
         self,
@@ -64,7 +66,7 @@ class Outgoing:
         new = self._store.alerts.record(findings, positions)
         if new:
             self._found(new)
-            self._delivery.wake()
+            self.delivery.wake()
 
     def position(self, source: str) -> int | None:
         """What `record` was last given for a source."""
@@ -74,18 +76,18 @@ class Outgoing:
         """Whether every destination has taken (or for good refused) everything."""
         return not any(
             rows.get("waiting", 0) or rows.get("held", 0)
-            for rows in self._delivery.status().values()
+            for rows in self.delivery.status().values()
         )
 
     def status(self) -> dict[str, dict[str, int]]:
         """Destination -> state -> rows."""
-        return self._delivery.status()
+        return self.delivery.status()
 
     def stop(self) -> None:
         """Gives destinations a moment to take what waits, and closes the store."""
-        self._delivery.stop()
+        self.delivery.stop()
         self._store.close()
 
     def _record_own(self, findings: Sequence[Finding]) -> None:
         self._store.record(findings)
-        self._delivery.wake()
+        self.delivery.wake()
