@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import axe_playwright_python
 import pytest
@@ -37,12 +38,17 @@ def feed(tmp_path: Path) -> Iterator[FeedProcess]:
         assert [] == getattr(found, "wrong", [])
 
 
-def found(feed: FeedProcess, *ids: str, **changes: object) -> None:
-    """Findings of now, each an incident of its own."""
+def found(feed: FeedProcess, *ids: str, at: datetime | None = None, **changes: object) -> None:
+    """Findings of now (or then), each an incident of its own."""
     for id in ids:
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         entity = Entity(lane="credential", id=f"hmac:{id}")
-        usual = {"entity": entity, "time": now, "since": now - HOUR / 6, "title": f"Story {id}"}
+        usual: dict[str, Any] = {
+            "entity": entity,
+            "time": now,
+            "since": now - HOUR / 6,
+            "title": f"Story {id}",
+        }
         feed.store.record([finding(id, **{**usual, **changes})], now=now)
 
 
@@ -110,11 +116,8 @@ def test_a_filter_is_in_the_address_and_what_does_not_fit_it_is_not_announced(
 
 def test_a_time_is_chosen_by_dragging_and_by_keys(feed: FeedProcess, browser: Browser) -> None:
     now = datetime.now(UTC)
-    for id, days in (("old", 9), ("new", 0)):
-        at = now - days * 24 * HOUR
-        entity = Entity(lane="credential", id=f"hmac:{id}")
-        story = {"entity": entity, "time": at, "since": at, "title": f"Story {id}"}
-        feed.store.record([finding(id, **story)], now=at)
+    found(feed, "old", at=now - 9 * 24 * HOUR)
+    found(feed, "new", at=now)
     page = feed.page(browser)
     page.goto("/")
     expect(page.locator(".row")).to_have_count(2)
