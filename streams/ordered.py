@@ -15,22 +15,19 @@ from streams.pipeline import Flags, Ints, Pipeline
 class OrderedPipeline(Pipeline):
     """A pipeline over some keys of an ordered stream."""
 
-    def process_ordered(self, block: bytes, clock: Ints, added: Flags | None = None) -> Output:
+    def process_ordered(self, columns: Columns, clock: Ints, added: Flags | None = None) -> Output:
         """Judges events; what its output says of them is good until the next block.
 
         Args:
-            block: one or more valid events, one per line; no control records.
+            columns: of one or more valid events.
             clock: the largest event time of the whole stream after each event, ms; never falls.
             added: which events only add to a call told of before, as another part's `kept` said;
                 None to recognise here what is redelivered, and to give `kept`.
         Raises:
             ValueError: not one clock for each event.
         """
-        output = Output()
-        read = self._reader.read(block)
-        columns = Columns(read.records, read.values)
-        count = len(columns.records)
-        if count != len(clock) or not count or read.broken:
+        output, count = Output(), len(columns.records)
+        if count != len(clock) or not count:
             raise ValueError(f"{count} events, {len(clock)} clocks")
         positions = np.arange(self.position, self.position + count)
         self.position += count

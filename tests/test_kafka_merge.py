@@ -6,8 +6,9 @@ from random import Random
 
 import numpy as np
 
+from streams.kafka import lines
 from streams.kafka.merge import Merge
-from streams.kafka.routed import FOR_KEY, NONE, START, Events, Key, Routed
+from streams.kafka.routed import FOR_KEY, NONE, START, VERSION, Events, Key, Routed
 from tests.lanes_in_memory import SHARDS, Installation, essence, replayed, unordered
 from tests.traffic import small_day
 
@@ -15,11 +16,11 @@ from tests.traffic import small_day
 def events(*keys: Key) -> Events:
     clock, partition, place = (np.array(part, np.int64) for part in zip(*keys, strict=True))
     marks = np.full(len(keys), FOR_KEY, np.uint8)
-    return Events(clock, partition, place, marks, [b"{}"] * len(keys))
+    return Events(clock, partition, place, marks, *lines.of([b"{}"] * len(keys)))
 
 
 def record(after: Key, upto: Key, *, source: int = 0, sources: int = 1, idle_ms: int = 0) -> Routed:
-    return Routed(1, source, sources, after, upto, idle_ms)
+    return Routed(VERSION, source, sources, after, upto, idle_ms)
 
 
 def released(merge: Merge) -> list[Key]:
@@ -66,17 +67,17 @@ def test_a_partition_that_is_added_later_loses_no_event() -> None:
     assert [(10, 1, 1)] == released(merge)
 
 
-def _scattered(lines: Sequence[bytes], rng: Random) -> list[list[bytes]]:
+def _scattered(day: Sequence[bytes], rng: Random) -> list[list[bytes]]:
     sources: list[list[bytes]] = [[], [], [], []]
-    for line in lines:
+    for line in day:
         rng.choice(sources).append(line)
     return sources
 
 
 def test_after_any_restarts_every_finding_says_what_it_said_before() -> None:
-    lines, rng = small_day(hours=(9,), clients=1), Random(2)
-    parts = Installation(_scattered(lines, rng), rng)
-    expected = unordered({(one.id, one.revision): essence(one) for one in replayed(lines)})
+    day, rng = small_day(hours=(9,), clients=1), Random(2)
+    parts = Installation(_scattered(day, rng), rng)
+    expected = unordered({(one.id, one.revision): essence(one) for one in replayed(day)})
 
     while any(r.next < len(s) for r, s in zip(parts.routers, parts.sources, strict=True)):
         for number in range(4):

@@ -14,7 +14,7 @@ from detectors.shared_session import SharedSession
 from schemas.decode import WIRE, decode_line
 from schemas.records import Control
 from schemas.testing import event
-from streams.kafka.lanes import BY_NAME, FIRST, FIRST_ONLY, KEYED, SPECS, lane_of
+from streams.kafka.lanes import BY_NAME, FIRST, FIRST_ONLY, REMEMBERS, SPECS, lane_of
 from streams.kafka.routed import Key, control, unpack
 from streams.kafka.router import Raw, Router
 from streams.kafka.shard import Shard
@@ -129,8 +129,8 @@ def test_an_event_keeps_its_key_however_fetches_cut_the_partition(seed: int) -> 
             refused += [one.place for one in outcome.refused]
             for _, value, _ in outcome.routed:
                 events = unpack(value)[1]
-                for n, line in enumerate(events.lines):
-                    found[events.key(n)] = decode_line(line)[0].event_id
+                for n in range(len(events)):
+                    found[events.key(n)] = decode_line(events.line(n))[0].event_id
         return found, refused
 
     whole = routed([])
@@ -225,12 +225,21 @@ def test_a_lane_carries_every_field_that_its_detectors_and_masks_read() -> None:
     assert all(masks <= set(spec.fields) for spec in SPECS)
 
 
-def test_every_inspecting_detector_runs_in_one_lane() -> None:
-    judged = [name for spec in SPECS for name in (*spec.judges, *spec.judges_all)]
+def test_every_inspecting_detector_runs_in_one_group_of_one_lane() -> None:
+    judged = [name for spec in SPECS for group in spec.groups for name in group.names]
     inspecting = [kind for kind in CATALOG if kind.takes]
 
     assert sorted(kind.about.id for kind in inspecting) == sorted(
         name for name in judged if name not in {spec.name for spec in SPECS}
     )
-    assert KEYED <= {kind.about.id for kind in CATALOG}
-    assert all(lane_of(kind) in {spec.name for spec in SPECS} for kind in inspecting)
+    assert REMEMBERS.keys() <= {kind.about.id for kind in CATALOG}
+
+
+def test_what_one_shard_sees_all_of_is_spread_over_shards() -> None:
+    alone = [group for spec in SPECS for group in spec.groups if not group.by]
+
+    assert len(alone) == len({group.home(16) for group in alone})
+    assert all(len(group.names) == 1 for group in alone)
+    for spec in SPECS:
+        marks = [group.mark for group in spec.groups]
+        assert len(marks) == len(set(marks)) and max(marks) < 256

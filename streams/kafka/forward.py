@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from detectors import CATALOG
-from streams.kafka.lanes import ADDS, FOR_ALL, FOR_KEY, Ints, LaneSpec, Narrow
-from streams.kafka.routed import Events
+from streams.kafka.lanes import ADDS, Flags, Group, Ints, LaneSpec
+from streams.kafka.lines import Narrow
+from streams.kafka.routed import Events, Marks
 from streams.narrow import Narrow as Spared
 from streams.output import CoreSettings, Kept
 from streams.part import Part
+
+Chosen = tuple[Ints, Ints, Marks]  # places among the kept rows, shards, marks
 
 
 class Forward:
@@ -27,17 +30,16 @@ class Forward:
     def __init__(self, lane: LaneSpec, shards: int, core: CoreSettings) -> None:
         self.lane = lane
         self.shards = shards
-        self._home = lane.home(shards)
         self._narrow = Narrow(lane.fields)
         kinds = {kind.about.id: kind for kind in CATALOG}
-        every = {kind.takes for kind in kinds.values() if kind.about.id in lane.judges}
-        self._windows = [mask for mask in lane.masks if mask not in every]
-
-        def spared(names: tuple[str, ...]) -> list[tuple[str, Spared]]:
-            found = [kinds[name] for name in names if name in kinds]
-            return [(kind.takes, Spared(kind(getattr(core, kind.told)))) for kind in found]
-
-        self._keyed, self._all = spared(lane.judges), spared(lane.judges_all)
+        self._spared: dict[int, list[tuple[str, Spared]]] = {}
+        for group in lane.groups:
+            detectors = [
+                kinds[name](getattr(core, kinds[name].told))
+                for name in group.names
+                if name in kinds and core.modes.get(name) != "off"
+            ]
+            self._spared[group.mark] = [(one.takes, Spared(one)) for one in detectors]
 
     def __call__(self, events: Events, kept: Kept) -> Iterator[tuple[int, Events]]:
         """Each shard that gets something, and what it gets.
@@ -46,44 +48,43 @@ class Forward:
             events: a block of the first lane.
             kept: which of them count.
         """
-        marks = np.zeros(len(kept.rows), np.uint8)
-        marks[self._chosen(events, kept, self._keyed, self._windows)] |= FOR_KEY
-        marks[self._chosen(events, kept, self._all, [])] |= FOR_ALL
-        chosen = np.flatnonzero(marks)
-        if not len(chosen):
+        found = [one for group in self.lane.groups if (one := self._of(group, events, kept))]
+        if not found:
             return
-        rows, marks = kept.rows[chosen], marks[chosen]
-        adds = np.where(kept.added[chosen], ADDS, 0).astype(np.uint8)
-        block = self._narrow(b"\n".join([events.lines[row] for row in rows.tolist()]))
-        lines = block.split(b"\n")
-        places = self.lane.places(kept.columns, rows, self.shards)
-        wanted = set(places[(marks & FOR_KEY) > 0].tolist())
-        for place in sorted(wanted | ({self._home} if (marks & FOR_ALL).any() else set())):
-            mine = np.where(places == place, marks & FOR_KEY, 0)
-            if place == self._home:
-                mine = mine | (marks & FOR_ALL)
-            here = np.flatnonzero(mine)
-            some = rows[here]
-            yield (
-                place,
-                Events(
-                    events.clock[some],
-                    events.partition[some],
-                    events.place[some],
-                    (mine[here] | adds[here]).astype(np.uint8),
-                    [lines[at] for at in here.tolist()],
-                ),
-            )
+        at, shards, marks = (np.concatenate(part) for part in zip(*found, strict=True))
+        named, first = np.unique(shards * len(kept.rows) + at, return_inverse=True)
+        both = np.zeros(len(named), np.uint8)
+        np.bitwise_or.at(both, first, marks)
+        shards, at = np.divmod(named, len(kept.rows))
+        both |= np.where(kept.added[at], ADDS, 0).astype(np.uint8)
+        sent, line = np.unique(at, return_inverse=True)
+        lines = self._lines(events, kept.rows[sent])
+        bounds = np.searchsorted(shards, np.arange(self.shards + 1))
+        for shard in np.flatnonzero(np.diff(bounds)).tolist():
+            here = slice(bounds[shard], bounds[shard + 1])
+            some = lines.take(line[here])
+            some.marks = both[here]
+            yield shard, some
 
-    def _chosen(
-        self, events: Events, kept: Kept, detectors: list[tuple[str, Spared]], masks: list[str]
-    ) -> Ints:
-        """Places among the kept rows."""
+    def _lines(self, events: Events, rows: Ints) -> Events:
+        """These events with the lane's fields."""
+        some = events.take(rows)
+        data, begins, ends = self._narrow(some.data, some.begins, some.ends)
+        return Events(some.clock, some.partition, some.place, some.marks, data, begins, ends)
+
+    def _of(self, group: Group, events: Events, kept: Kept) -> Chosen | None:
+        """What one group of the lane gets."""
         columns, rows = kept.columns, kept.rows
-        found = [np.flatnonzero(columns[mask][rows]) for mask in masks if columns.any(mask)]
-        if detectors:
-            part = Part(rows, columns.times[rows], events.clock[rows], rows)
-            for mask, spared in detectors:
-                if columns.any(mask):
-                    found.append(spared(part, columns, np.flatnonzero(columns[mask][rows])))
-        return np.concatenate(found) if found else np.zeros(0, np.int64)
+        chosen: Flags = np.zeros(len(rows), np.bool_)
+        if self.lane.name in group.names:
+            for mask in self.lane.windows:
+                chosen |= np.asarray(columns[mask][rows]) != 0
+        part = Part(rows, columns.times[rows], events.clock[rows], rows)
+        for mask, spared in self._spared[group.mark]:
+            if columns.any(mask):
+                chosen[spared(part, columns, np.flatnonzero(columns[mask][rows]))] = True
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return None
+        shards = group.places(columns, rows[at], self.shards)
+        return at, shards, np.full(len(at), group.mark, np.uint8)

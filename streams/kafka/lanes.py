@@ -4,10 +4,9 @@ Every event goes to `credential` first: all that is ever redelivered has the sam
 where redelivery is decided. What is kept goes on to the other lanes that want it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -39,25 +38,56 @@ _READ = (  # by masks (`streams.columns`, `streams.masks`), or by detectors that
 )  # fmt: skip
 FIRST_ONLY = frozenset({"call_ids", "ingest_source"})  # redelivery and heartbeats
 _ATTRIBUTE = {wire: attribute for attribute, wire in WIRE.items()}
-KEYED = frozenset(
-    {
-        # by key
-        "cache-collapse", "canary-key", "first-touch-burn", "key-beacon", "logging-tamper",
-        "revoked-key", "runaway-session", "shared-key", "unmetered-usage",
-        # by session
-        "duplicate-side-effect", "repeated-call", "shared-session",
-        # by provider and model, or by tool
-        "fallback-drift", "model-rotation", "slow-first-token", "tool-drift", "tool-truncation",
-        "vendor-drift",
-    }
-)  # fmt: skip
-"""Inspecting detectors that remember by the key of their lane. Any other runs in one shard that
-sees all of the lane's events: right in any case, but it cannot be spread over workers."""
-ELSEWHERE = {"foreign-resource": "resource"}
+REMEMBERS = {
+    # by key, in the first lane
+    "cache-collapse": "key", "cache-timing-probe": "key", "canary-key": "key",
+    "first-touch-burn": "key", "key-beacon": "key", "logging-tamper": "key", "revoked-key": "key",
+    "runaway-session": "key", "shared-key": "key", "stubborn-retry": "key",
+    "unexplained-input": "key", "unmetered-usage": "key",
+    # by session
+    "duplicate-side-effect": "session", "leaked-canary": "session", "repeated-call": "session",
+    "shared-session": "session", "toolset-change": "tool list",
+    # by answer
+    "echoed-response": "answer", "shared-cache": "answer",
+    # by provider and model, by tool, by deployment
+    "fallback-drift": "service", "model-rotation": "service", "pool-saturation": "pool",
+    "slow-first-token": "service", "thundering-herd": "service", "tool-drift": "service",
+    "tool-truncation": "service", "vendor-drift": "service",
+}  # fmt: skip
+"""What an inspecting detector remembers by: a name among `_KEYS`. Of any other, one shard sees all
+that it takes: right in any case, but it cannot be spread over workers."""
+ELSEWHERE: dict[str, Lane] = {"foreign-resource": "resource"}
 """Detectors whose events go to another lane than the one their findings are about."""
-ADDS, FOR_ALL = 1, 4
-"""Marks of an event: only adds to a call told of before; goes to the shard of its key; goes to the
-shard that sees all."""
+ADDS = 1
+"""A mark of an event: it only adds to a call told of before. The others say for which groups of the
+lane it is."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """What of a lane is judged together, because it remembers by the same.
+
+    Attributes:
+        mark: of the events that are for it.
+        names: of a lane with windows, and of inspecting detectors.
+        by: what it remembers by, among `_KEYS`; "" when one shard sees all.
+        place: of the group among all, so that those of which one shard sees all are spread.
+    """
+
+    mark: int
+    names: tuple[str, ...]
+    by: str
+    place: int
+
+    def home(self, shards: int) -> int:
+        """The shard that sees all."""
+        return self.place * 5 % shards
+
+    def places(self, columns: Columns, rows: Ints, shards: int) -> Ints:
+        """The shard of each of these rows."""
+        if not self.by:
+            return np.full(len(rows), self.home(shards))
+        return np.asarray(_KEYS[self.by](columns)[rows] % np.uint64(shards), np.int64)
 
 
 @dataclass(frozen=True)
@@ -66,35 +96,24 @@ class LaneSpec:
 
     Attributes:
         name: of the lane.
-        judges: lanes with windows and ids of inspecting detectors that every shard runs.
-        judges_all: ids of those that one shard runs for all.
-        masks: columns that select events for `judges`; empty selects all.
+        groups: what is judged there.
+        windows: columns that select events for its windows.
         fields: attributes of an event that it carries; the first lane carries all, because the
             others are fed from it.
     """
 
     name: str
-    judges: tuple[str, ...]
-    judges_all: tuple[str, ...]
-    masks: tuple[str, ...]
+    groups: tuple[Group, ...]
+    windows: tuple[str, ...]
     fields: tuple[str, ...]
-
-    def home(self, shards: int) -> int:
-        """The shard that sees all."""
-        return LANES.index(self.name) * 5 % shards if self.name in LANES else 0
 
     def runs(self, number: int, shards: int) -> dict[int, tuple[str, ...]]:
         """What one of its shards judges, by the mark of the events."""
-        found = {FOR_KEY: self.judges, FOR_ALL: self.judges_all}
         return {
-            mark: names
-            for mark, names in found.items()
-            if names and (mark == FOR_KEY or number == self.home(shards))
+            group.mark: group.names
+            for group in self.groups
+            if group.by or number == group.home(shards)
         }
-
-    def places(self, columns: Columns, rows: Ints, shards: int) -> Ints:
-        """The shard of each of these rows, by the key that this lane remembers."""
-        return np.asarray(_KEYS[self.name](columns)[rows] % np.uint64(shards), np.int64)
 
 
 def _either(columns: Columns, *names: str) -> Hashes:
@@ -107,71 +126,75 @@ def _either(columns: Columns, *names: str) -> Hashes:
 
 def _service(columns: Columns) -> Hashes:
     """A tool, or a provider and its model."""
-    provider, model = columns.hashes("provider_name"), columns.hashes("request_model")
-    tool = columns.hashes("tool_name")
-    return np.asarray(np.where(tool > 0, tool, provider * _ODD ^ model), np.uint64)
+    tool = np.where(columns["tool_call"], columns.hashes("tool_name"), np.uint64(0))
+    return np.asarray(np.where(tool > 0, tool, _model(columns)), np.uint64)
+
+
+def _model(columns: Columns) -> Hashes:
+    found = columns.hashes("provider_name") * _ODD ^ columns.hashes("request_model")
+    return np.asarray(found, np.uint64)
 
 
 _KEYS: dict[str, Callable[[Columns], Hashes]] = {
-    "credential": lambda c: _either(c, "api_key_id", "tenant_id"),
+    "key": lambda c: _either(c, "api_key_id", "tenant_id"),
     "session": lambda c: _either(c, "conversation_id", "session_id", "api_key_id"),
-    "resource": lambda c: c.hashes("resource_id"),
+    "tool list": lambda c: _either(c, "conversation_id", "session_id", "mcp_session_id"),
+    "answer": lambda c: c.hashes("content_output_hash"),
     "service": _service,
-    "origin": lambda c: c.hashes("client_address"),
+    "pool": lambda c: _either(c, "server_address", "deployment_id", "request_model"),
+    "address": lambda c: c.hashes("client_address"),
 }
+_OWN: dict[Lane, str] = {
+    "credential": "key", "session": "session", "resource": "answer", "service": "service",
+    "origin": "address",
+}  # fmt: skip
+"""What a lane's windows remember by."""
 
 
-def lane_of(kind: type[Detector]) -> str:
+def lane_of(kind: type[Detector]) -> Lane:
     """The lane whose shards an inspecting detector runs in."""
-    lane = ELSEWHERE.get(kind.about.id, kind.lane)
-    return "service" if lane == FIRST and kind.about.id not in KEYED else lane
+    lane: Lane = ELSEWHERE.get(kind.about.id, kind.lane)
+    return "service" if lane == FIRST and REMEMBERS.get(kind.about.id) != "key" else lane
+
+
+def _groups(name: Lane, inspecting: list[type[Detector]], windows: bool) -> tuple[Group, ...]:
+    """By what they remember by; one of which one shard sees all stands alone."""
+    by: dict[str, list[str]] = {_OWN[name]: [name] if windows else []}
+    alone: list[list[str]] = []
+    for kind in inspecting:
+        what = REMEMBERS.get(kind.about.id)
+        if what is None:
+            alone.append([kind.about.id])
+        else:
+            by.setdefault(what, []).append(kind.about.id)
+    found = [(what, names) for what, names in by.items() if names] + [("", one) for one in alone]
+    first = 0 if by[_OWN[name]] else 1
+    return tuple(
+        Group(FOR_KEY << at, tuple(names), what, LANES.index(name) * 3 + at)
+        for at, (what, names) in enumerate(found, first)
+    )
 
 
 def _spec(name: Lane) -> LaneSpec:
     inspecting = [kind for kind in CATALOG if kind.takes and lane_of(kind) == name]
-    keyed = [kind for kind in inspecting if kind.about.id in KEYED]
-    others = [kind.about.id for kind in inspecting if kind.about.id not in KEYED]
     windows = [spec for spec in WINDOWS if spec.lane == name]
-    masks = [spec.select for spec in windows] + [kind.takes for kind in keyed]
     shown = {spec.name for spec in windows}
     judging = [kind for kind in CATALOG if any(c.window in shown for c in kind.channels)]
     shows = [kind.about for kind in (*inspecting, *judging)]
     wanted = [name for about in shows for name in (*about.needs, *about.helps)]
     needed = [_ATTRIBUTE[need] for need in wanted if need in _ATTRIBUTE]
-    judges = ([name] if windows else []) + [kind.about.id for kind in keyed]
     fields = dict.fromkeys((*_SHOWN, *_CALLER, *_READ, *needed))
-    every = dict.fromkeys(masks)
-    return LaneSpec(name, tuple(judges), tuple(others), tuple(every), tuple(fields))
+    selects = tuple(dict.fromkeys(spec.select for spec in windows))
+    return LaneSpec(name, _groups(name, inspecting, bool(windows)), selects, tuple(fields))
 
 
 def _specs() -> tuple[LaneSpec, ...]:
-    found = (_spec(name) for name in LANES if name != FIRST)
-    others = tuple(spec for spec in found if spec.judges or spec.judges_all)
+    others = tuple(spec for name in LANES if name != FIRST and (spec := _spec(name)).groups)
     first = _spec(FIRST)
-    return (LaneSpec(FIRST, first.judges, (), (), tuple(WIRE)), *others)
+    return (LaneSpec(FIRST, first.groups, (), tuple(WIRE)), *others)
 
 
 SPECS = _specs()
 """Lanes that have something to judge; the first is fed by routers, the others by the first."""
 BY_NAME = {spec.name: spec for spec in SPECS}
 AFTER = SPECS[1:]  # lanes fed by the first
-
-
-class Narrow:
-    """Leaves of canonical lines the fields that a lane carries, byte for byte.
-
-    >>> narrow = Narrow(("event_id", "tenant_id"))
-    >>> narrow(b'{"event.id":"a","x":1,"tenant.id":null}\\n{"event.id":"b"}')
-    b'{"event.id":"a","tenant.id":null}\\n{"event.id":"b"}'
-    """
-
-    def __init__(self, fields: Collection[str]) -> None:
-        members = [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in fields]
-        rename = {name: WIRE[name] for name in fields}
-        kind = msgspec.defstruct("Narrow", members, rename=rename, gc=False)
-        self._decode = msgspec.json.Decoder(kind).decode_lines
-        self._encode = msgspec.json.Encoder().encode_lines
-
-    def __call__(self, lines: bytes) -> bytes:
-        """As many lines, without the other fields."""
-        return self._encode(self._decode(lines))[:-1]

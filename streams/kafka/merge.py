@@ -8,12 +8,12 @@ it is read again when its turn comes.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from streams.kafka.routed import START, Events, Key, Routed
+from streams.kafka.routed import START, Events, Key, Routed, merged
 
 SKEW_MS = 10_000  # a word that a source is idle is worth nothing when it took longer to arrive
 
@@ -114,6 +114,8 @@ class Merge:
 
     def _widen(self, sources: int) -> None:
         """Makes place for sources; those that appear later begin where the others are."""
+        if sources <= self._count:
+            return
         begin = START if not self._count else self.bound()
         while self._count < sources:
             self._sources[self._count] = Source(begin)
@@ -131,7 +133,7 @@ class Merge:
 
     def _room(self, events: Events, first: bool) -> int:
         """How many of these events there is memory for; the first of a source always have some."""
-        ends = np.cumsum([len(line) for line in events.lines])
+        ends = np.cumsum(events.ends - events.begins)
         room = self.max_held_bytes - self.held_bytes
         if first:
             room = max(room, self.max_held_bytes // (2 * self._count), int(ends[0]))
@@ -183,14 +185,14 @@ class Merge:
                 count = first.events.upto(bound)
                 if count:
                     out = first.events.cut(0, count)
-                    self.held_bytes -= _size(out)
+                    self.held_bytes -= out.size
                     ready.append(out)
                 if count < len(first.events):
                     first.events = first.events.cut(count, len(first.events))
                     break
                 source.held.popleft()
         self.released = max(self.released, bound)
-        return _merged(ready) if ready else None
+        return merged(ready) if ready else None
 
     def _missing(self) -> Iterable[Held]:
         """The first record of each source that waits only in the topic."""
@@ -216,7 +218,7 @@ class Merge:
         while waiting and self.held_bytes > self.max_held_bytes // 2:
             last = waiting.pop()
             if last.events is not None:
-                self.held_bytes -= _size(last.events)
+                self.held_bytes -= last.events.size
                 last.events = None
 
     def give_up(self, offset: int) -> int:
@@ -292,10 +294,6 @@ class Merge:
         self.held_bytes = 0
 
 
-def _size(events: Events) -> int:
-    return sum(map(len, events.lines))
-
-
 def _key(values: list[int]) -> Key:
     clock, partition, place = values
     return clock, partition, place
@@ -305,24 +303,6 @@ def _meant(events: Events, held: Held) -> Events | None:
     """The events of a record that were not known before it, their clocks raised to the floor."""
     if int(events.clock[0]) < held.floor:
         raised = np.maximum(events.clock, held.floor)
-        events = Events(raised, events.partition, events.place, events.marks, events.lines)
+        events = replace(events, clock=raised)
     rest = events.after(held.after)
     return rest if len(rest) else None
-
-
-def _merged(parts: list[Events]) -> Events:
-    if len(parts) == 1:
-        return parts[0]
-    clock = np.concatenate([part.clock for part in parts])
-    partition = np.concatenate([part.partition for part in parts])
-    place = np.concatenate([part.place for part in parts])
-    marks = np.concatenate([part.marks for part in parts])
-    order = np.lexsort((place, partition, clock))
-    lines = [line for part in parts for line in part.lines]
-    return Events(
-        clock[order],
-        partition[order],
-        place[order],
-        marks[order],
-        [lines[at] for at in order.tolist()],
-    )

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from streams.kafka import lines
+
 Ints = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint8]
 Key = tuple[int, int, int]
 
-VERSION = 1
+VERSION = 2
 START: Key = (-(2**60), -1, -1)  # before every event
 CONTROL = -1  # source of a record whose body is what an operator decided, as JSON
 FOR_KEY = 2  # an event's mark unless it says otherwise
@@ -66,17 +68,33 @@ class Events:
     Attributes:
         clock, partition, place: the parts of each event's key; keys ascend.
         marks: what to do with each (see `streams.kafka.lanes`).
-        lines: the events.
+        data: holds their lines, in any order and with anything between them.
+        begins, ends: where in it each line is.
     """
 
     clock: Ints
     partition: Ints
     place: Ints
     marks: Marks
-    lines: list[bytes]
+    data: bytes
+    begins: Ints
+    ends: Ints
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.clock)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all lines."""
+        return int((self.ends - self.begins).sum())
+
+    def line(self, at: int) -> bytes:
+        """One event."""
+        return self.data[int(self.begins[at]) : int(self.ends[at])]
+
+    def text(self) -> bytes:
+        """All lines, one after the other, without a newline behind the last."""
+        return lines.text(self.data, self.begins, self.ends)
 
     def key(self, at: int) -> Key:
         """The key of one event."""
@@ -99,28 +117,38 @@ class Events:
         """Some in a row."""
         if begin == 0 and end == len(self):
             return self
-        here = slice(begin, end)
-        return Events(
-            self.clock[here],
-            self.partition[here],
-            self.place[here],
-            self.marks[here],
-            self.lines[here],
-        )
+        return self.take(slice(begin, end))
 
-    def take(self, rows: Ints) -> "Events":
+    def take(self, rows: Ints | slice) -> "Events":
         """Some of them."""
         return Events(
             self.clock[rows],
             self.partition[rows],
             self.place[rows],
             self.marks[rows],
-            [self.lines[row] for row in rows.tolist()],
+            self.data,
+            self.begins[rows],
+            self.ends[rows],
         )
 
 
+def merged(parts: list[Events]) -> Events:
+    """The events of several, in the order of their keys."""
+    if len(parts) == 1:
+        return parts[0]
+    clock = np.concatenate([part.clock for part in parts])
+    partition = np.concatenate([part.partition for part in parts])
+    place = np.concatenate([part.place for part in parts])
+    order = np.lexsort((place, partition, clock))
+    marks = np.concatenate([part.marks for part in parts])
+    data, begins, ends = lines.together([(part.data, part.begins, part.ends) for part in parts])
+    return Events(
+        clock[order], partition[order], place[order], marks[order], data, begins[order], ends[order]
+    )
+
+
 _nothing = np.zeros(0, np.int64)
-NONE = Events(_nothing, _nothing, _nothing, np.zeros(0, np.uint8), [])
+NONE = Events(_nothing, _nothing, _nothing, np.zeros(0, np.uint8), b"", _nothing, _nothing)
 
 _decoder = msgspec.msgpack.Decoder(Routed)
 _encode = msgspec.msgpack.Encoder().encode
@@ -140,7 +168,8 @@ def pack(record: Routed, events: Events | None = None) -> bytes:
             events.place.astype("<i8").tobytes(),
             b"" if own else events.partition.astype("<i4").tobytes(),
             b"" if plain else events.marks.tobytes(),
-            b"\n".join(events.lines),
+            (events.ends - events.begins).astype("<i4").tobytes(),
+            events.text(),
         )
     )
     return _encode(
@@ -196,8 +225,11 @@ def _columns(record: Routed, body: bytes) -> Events:
 
     clock, place = column("<i8"), column("<i8")
     partition, marks = column("<i4", not record.own), column("u1", not record.plain)
-    lines = body[begin:].split(b"\n")
-    if clock is None or place is None or len(lines) != count or (np.diff(clock) < 0).any():
+    sizes = column("<i4")
+    if clock is None or place is None or sizes is None or (np.diff(clock) < 0).any():
+        raise BadRecord("its body does not hold what it says")
+    ends = begin + np.cumsum(sizes.astype(np.int64) + 1) - 1
+    if (sizes < 0).any() or int(ends[-1]) != len(body):
         raise BadRecord("its body does not hold what it says")
     return Events(
         clock,
@@ -206,13 +238,15 @@ def _columns(record: Routed, body: bytes) -> Events:
         else partition.astype(np.int64),
         place,
         np.full(count, FOR_KEY, np.uint8) if marks is None else marks,
-        lines,
+        body,
+        ends - sizes,
+        ends,
     )
 
 
 def pieces(events: Events, size: int = PIECE_BYTES) -> Iterator[Events]:
     """The events cut so that none has many more bytes than `size`, unless one line has."""
-    ends = np.cumsum([len(line) for line in events.lines])
+    ends = np.cumsum(events.ends - events.begins)
     begin = 0
     while begin < len(events):
         done = int(ends[begin - 1]) if begin else 0

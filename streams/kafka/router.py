@@ -13,15 +13,30 @@ import numpy as np
 
 from schemas.adapters import Adapted
 from schemas.decode import InvalidEvent
-from schemas.reader import Reader, columns_of
+from schemas.identity import FINGERPRINT
+from schemas.reader import Block, Reader, columns_of
 from schemas.shape import FIELDS
 from streams.clock import JUMP_MS, Clock, Held
 from streams.clock import START as NO_TIME
-from streams.kafka.lanes import FOR_KEY
-from streams.kafka.routed import MAX_LINES, START, Events, Ints, Key, Routed, pack, pieces
+from streams.kafka import lines
+from streams.kafka.lines import Spans
+from streams.kafka.routed import (
+    FOR_KEY,
+    MAX_LINES,
+    START,
+    VERSION,
+    Events,
+    Ints,
+    Key,
+    Routed,
+    pack,
+    pieces,
+)
 
 CANONICAL = "canonical"
 _INDEX_BITS = MAX_LINES.bit_length() - 1  # of a place: the line of a record
+KNOWN_KEYS = 1 << 16
+OPEN, NO = 123, np.zeros(1, np.bool_)
 FIRST_EVENTS = 16  # of a partition that are looked at one by one, at least
 AHEAD = "clock_ahead: more than an hour ahead of every other event"
 
@@ -85,6 +100,7 @@ class Router:
         self._cover: Key = START
         self._told: list[Key] = [START] * shards
         self._reader = Reader()
+        self._keys = Keys()
 
     def route(self, records: Sequence[Raw]) -> Outcome:
         """Routes records; their offsets grow. Those before `next` are passed over."""
@@ -96,7 +112,9 @@ class Router:
                 [record.stamp_ms for record in new],
             )
         outcome = Outcome()
-        return self._route(*self._adapted(new, outcome), new[-1].offset, outcome)
+        spans, places = self._adapted(new, outcome)
+        read = self._reader.read(spans[0])
+        return self._route(spans, places, read, new[-1].offset, outcome)
 
     def route_plain(
         self, offsets: Sequence[int], values: list[bytes], stamps_ms: Sequence[int]
@@ -105,18 +123,22 @@ class Router:
         outcome = Outcome()
         if not values:
             return outcome
-        block, count = b"\n".join(values), len(values)
-        if block.count(b"\n") == count - 1 and _hashed(block) and all(values):
-            found = values, _place(np.array(offsets, np.int64), np.zeros(count, np.int64))
-        else:
+        spans, count = lines.of(values), len(values)
+        places = _place(np.array(offsets, np.int64), np.zeros(count, np.int64))
+        read = self._reader.read(spans[0])
+        begun = np.frombuffer(spans[0], np.uint8)[spans[1]] == OPEN if all(values) else NO
+        if not (read.lines == count and begun.all() and self._keys.hashed(read)):
             records = [Raw(*one) for one in zip(offsets, values, stamps_ms, strict=True)]
-            found = self._adapted(records, outcome)
-        return self._route(*found, offsets[-1], outcome)
+            spans, places = self._adapted(records, outcome)
+            read = self._reader.read(spans[0])
+        return self._route(spans, places, read, offsets[-1], outcome)
 
-    def _route(self, lines: list[bytes], places: Ints, last: int, outcome: Outcome) -> Outcome:
+    def _route(
+        self, spans: Spans, places: Ints, read: Block, last: int, outcome: Outcome
+    ) -> Outcome:
         self.next = last + 1
         end = self.next << (_INDEX_BITS + 1)
-        events, spread = self._events(lines, places, outcome)
+        events, spread = self._events(spans, places, read, outcome)
         outcome.events = len(events)
         self._cover = (max(self._clock.now_ms, self._cover[0]), self.partition, end)
         order = np.argsort(spread, kind="stable")
@@ -129,17 +151,18 @@ class Router:
 
     # --- lines of records -------------------------------------------------------------------
 
-    def _adapted(self, records: Sequence[Raw], outcome: Outcome) -> tuple[list[bytes], Ints]:
-        """Canonical lines with their places."""
-        lines: list[bytes] = []
+    def _adapted(self, records: Sequence[Raw], outcome: Outcome) -> tuple[Spans, Ints]:
+        """Canonical lines, none of them blank, with their places."""
+        found_lines: list[bytes] = []
         starts: list[int] = []
         numbers: list[int] = []
         for record in records:
             found = self._canonical(record, outcome)
-            lines += found
+            found_lines += found
             starts += [record.offset] * len(found)
             numbers += range(len(found))
-        return lines, _place(np.array(starts, np.int64), np.array(numbers, np.int64))
+        places = _place(np.array(starts, np.int64), np.array(numbers, np.int64))
+        return lines.of(found_lines), places
 
     def _canonical(self, record: Raw, outcome: Outcome) -> list[bytes]:
         def refuse(reason: str) -> list[bytes]:
@@ -150,7 +173,7 @@ class Router:
         if record.format not in self._accepts:
             return refuse("a format that is not accepted here")
         if record.format == CANONICAL and _hashed(record.value):
-            lines = [line for line in record.value.split(b"\n") if line.strip()]
+            found = record.value.split(b"\n")
         else:
             try:
                 adapted = self._adapt(record.value, record.format, record.source, record.stamp_ms)
@@ -161,23 +184,23 @@ class Router:
                 outcome.refused.append(
                     Refusal(place, record.format, one.field, one.reason, one.raw)
                 )
-            lines = list(adapted.events)
-        if len(lines) >= MAX_LINES:
+            found = list(adapted.events)
+        found = [line for line in found if line.strip()]
+        if len(found) >= MAX_LINES:
             return refuse(f"more than {MAX_LINES} events in one record")
-        return lines
+        return found
 
     # --- events -----------------------------------------------------------------------------
 
-    def _events(self, lines: list[bytes], places: Ints, outcome: Outcome) -> tuple[Events, Ints]:
+    def _events(
+        self, spans: Spans, places: Ints, read: Block, outcome: Outcome
+    ) -> tuple[Events, Ints]:
         """The lines that are events, with keys, and the shard of each."""
-        read = self._reader.read(b"\n".join(lines))
-        if read.lines != len(lines):  # a record holds a bare carriage return or the like
-            lines, places = _no_blanks(lines, places)
         for at, line, error in read.broken:
             outcome.refused.append(self._broken(int(places[at]), line, error))
         values, rows = read.values, read.places
         times, where = values[FIELDS["timestamp"]], places[rows]
-        kept = [lines[at] for at in rows.tolist()] if read.broken else lines
+        data, begins, ends = spans[0], spans[1][rows], spans[2][rows]
         slow = 0
         records: list[Any] = []
         first: list[Ints] = []
@@ -190,16 +213,18 @@ class Router:
         if slow:
             early = np.concatenate(first)
             values = np.concatenate([columns_of(records, early[:, 0]), values[:, slow:]], axis=1)
-            kept = [msgspec.json.encode(record) for record in records] + kept[slow:]
+            witnessed = lines.of([msgspec.json.encode(record) for record in records])
+            data, begins, ends = lines.together([witnessed, (data, begins[slow:], ends[slow:])])
             times = np.concatenate([early[:, 0], times[slow:]])
             where = np.concatenate([early[:, 1], where[slow:]])
         clock = np.maximum.accumulate(times)
         if len(clock):
             clock = np.maximum(clock, self._reached)
             self._reached = self._clock.now_ms = int(clock[-1])
-        count = len(kept)
+        count = len(times)
         partition = np.full(count, self.partition, np.int64)
-        events = Events(clock, partition, where, np.full(count, FOR_KEY, np.uint8), kept)
+        marks = np.full(count, FOR_KEY, np.uint8)
+        events = Events(clock, partition, where, marks, data, begins, ends)
         return events, first_shard(values, self.shards)
 
     def _steady(self, times: Ints) -> bool:
@@ -240,7 +265,7 @@ class Router:
 
     def _record(self, shard: int, reached: Key) -> Routed:
         after, self._told[shard] = self._told[shard], reached
-        return Routed(1, self.partition, self.sources, after, reached)
+        return Routed(VERSION, self.partition, self.sources, after, reached)
 
     # --- without events ---------------------------------------------------------------------
 
@@ -256,7 +281,7 @@ class Router:
             now_ms: wall clock when the broker said so.
         """
         cover = self._cover if self._cover > START else (NO_TIME, self.partition, -1)
-        record = Routed(1, self.partition, self.sources, cover, cover, now_ms)
+        record = Routed(VERSION, self.partition, self.sources, cover, cover, now_ms)
         return [(shard, pack(record)) for shard in range(self.shards)]
 
     @property
@@ -313,15 +338,30 @@ def _place(offsets: Ints, numbers: Ints) -> Ints:
     return ((offsets << _INDEX_BITS | numbers) << 1) | 1
 
 
+class Keys:
+    """Remembers which keys are known to be fingerprints already, so that each is looked at once."""
+
+    def __init__(self) -> None:
+        self._known = np.zeros(KNOWN_KEYS, np.uint64)
+
+    def hashed(self, read: Block) -> bool:
+        """Whether the keys of all events are."""
+        keys = read.values[FIELDS["api_key_id"]].view(np.uint64)
+        slots = (keys >> np.uint64(32)).astype(np.int64) % KNOWN_KEYS
+        for at in np.flatnonzero((self._known[slots] != keys) & (keys > 0)).tolist():
+            if self._known[slots[at]] != keys[at]:
+                if not FINGERPRINT.fullmatch(read.records[at].api_key_id):
+                    return False
+                self._known[slots[at]] = keys[at]
+        return True
+
+
 def _hashed(block: bytes) -> bool:
-    """Whether every key among the events is a fingerprint already."""
+    """Whether every key among the events is a fingerprint already, as far as bytes show it."""
+    if b"\\u" in block:
+        return False
     keys, hashed = block.count(b'"api_key.id"'), block.count(b'"api_key.id":"hmac:')
     return keys == hashed or keys == hashed + block.count(b'"api_key.id":null')
-
-
-def _no_blanks(lines: list[bytes], places: Ints) -> tuple[list[bytes], Ints]:
-    kept = [at for at, line in enumerate(lines) if line.strip()]
-    return [lines[at] for at in kept], places[kept]
 
 
 def first_shard(values: Ints, shards: int) -> Ints:

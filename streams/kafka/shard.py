@@ -13,13 +13,16 @@ import zstandard
 from pydantic import ValidationError
 
 from schemas.finding import Finding
+from schemas.reader import Reader
 from schemas.records import Control, Heartbeat, Rollup
+from streams.columns import Columns
 from streams.kafka.forward import Forward
 from streams.kafka.lanes import ADDS, AFTER, FIRST, LaneSpec
 from streams.kafka.merge import Merge
 from streams.kafka.routed import (
     CONTROL,
     START,
+    VERSION,
     BadRecord,
     Events,
     Key,
@@ -33,7 +36,7 @@ from streams.ordered import OrderedPipeline
 from streams.output import CoreSettings, Output
 from streams.snapshot import BadSnapshot
 
-STATE_FORM = 2
+STATE_FORM = 3
 _PRESS, _INFLATE = zstandard.ZstdCompressor(level=-5), zstandard.ZstdDecompressor()
 """A core's snapshot is written down plain: what is packed changes everywhere when a byte does."""
 BLOCK_EVENTS = 4000  # judged at a time: a block keeps the worker's loop busy for 20 ms or so
@@ -89,6 +92,7 @@ class Shard:
         self._runs = lane.runs(number, shards)
         self.pipelines = {mark: OrderedPipeline(core, names) for mark, names in self._runs.items()}
         self.unreadable = self.gaps = 0
+        self._reader = Reader()
         first = lane.name == FIRST
         self._after = AFTER if first else ()
         self._forwards = [Forward(spec, shards, core) for spec in self._after]
@@ -162,21 +166,26 @@ class Shard:
         if not aside or not any(events.key(0) <= key <= events.key(-1) for key in aside):
             return events
         keys = [events.key(at) for at in range(len(events))]
-        judged.aside += [(key, events.lines[at]) for at, key in enumerate(keys) if key in aside]
+        judged.aside += [(key, events.line(at)) for at, key in enumerate(keys) if key in aside]
         return events.take(np.array([at for at, key in enumerate(keys) if key not in aside], int))
 
     def _judge(self, events: Events, reached: Key) -> Judged:
         judged = Judged(events=len(events))
         events = self._without(events, judged)
+        if not len(events):
+            return judged
+        read = self._reader.read(events.text())
+        if read.broken or read.lines != len(events):
+            raise ValueError("a lane holds what is no event")
         for mark, pipeline in self.pipelines.items():
             mine = np.flatnonzero(events.marks & mark)
             if not len(mine):
                 continue
-            lines = events.lines
+            columns = Columns(read.records, read.values)
             if len(mine) < len(events):
-                lines = [lines[at] for at in mine.tolist()]
+                columns = Columns(read.records.only(mine), read.values[:, mine])
             added = None if self._after else (events.marks[mine] & ADDS) > 0
-            output = pipeline.process_ordered(b"\n".join(lines), events.clock[mine], added)
+            output = pipeline.process_ordered(columns, events.clock[mine], added)
             judged.take(output)
             if output.kept is not None:
                 for forward in self._forwards:
@@ -194,7 +203,7 @@ class Shard:
 
     def _record(self, lane: str, place: int, reached: Key) -> Routed:
         after, self._told[lane][place] = self._told[lane][place], reached
-        return Routed(1, self.number, self.shards, after, reached)
+        return Routed(VERSION, self.number, self.shards, after, reached)
 
     def behind(self) -> list[tuple[str, int, bytes]]:
         """Tells the shards of other lanes that do not know it how far this one has come."""

@@ -22,6 +22,7 @@ from streams.web import Server, address, listen
 
 EXIT_FAILED = 70  # the worker cannot go on; a supervisor should start it again
 EXIT_BUSY = 75
+COLLECT_S = 20.0
 SILENT_S = 120.0  # an assigned partition of which no broker says anything for so long
 
 log = logging.getLogger("tripmeter.worker")
@@ -88,7 +89,7 @@ async def _run(worker: Worker, settings: Settings, listener: socket.socket) -> N
 
 async def _collect() -> None:
     while True:
-        await asyncio.sleep(5)
+        await asyncio.sleep(COLLECT_S)
         gc.collect(1)
 
 
