@@ -44,7 +44,7 @@ def asked_to_wait(retry_after: str | None, now: datetime) -> float | None:
         pass
     try:
         until = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):  # such as a year of twenty digits
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

@@ -3,6 +3,8 @@
 Rows are made in the transaction that stores findings and incidents (`alerts/outbox_queue.py`). One
 is `waiting` until its destination has taken it (`delivered`), `held` while only an operator can
 mend the destination, `dead` once the destination has refused its content. Nothing is dropped.
+Rows change one transaction after the other: a body is shared by its destinations, and counts are
+kept beside the rows.
 """
 
 import time
@@ -15,7 +17,7 @@ from sqlalchemy import Connection, delete, func, literal, select, text, update
 from alerts.base import Delivery
 from alerts.incident import Change, Incident
 from alerts.outbox_counts import Counts, read_counts
-from alerts.store_engine import Target, insert_new, open_store, reading, updating
+from alerts.store_engine import Target, insert_new, open_store, reading, updating, writing
 from alerts.tables import BODIES, DESTINATIONS, OUTBOX
 from alerts.text import scrub
 from schemas.finding import Finding
@@ -112,7 +114,7 @@ class Outbox:
     def delivered(self, destination: str, rows: Sequence[Row]) -> None:
         """The destination has taken them."""
         keys = [row.key for row in rows]
-        with updating(self.engine) as connection:
+        with writing(self.engine) as connection:
             values = {"state": "delivered", "last_error": ""}
             self._move(connection, destination, rows, "delivered", values)
             drop_bodies(connection, keys)
@@ -126,13 +128,13 @@ class Outbox:
         """They were tried in vain; `next_try` is in epoch seconds."""
         state: State = "held" if held else "waiting"
         values = {"state": state, "next_try": next_try, "last_error": scrub(reason, MAX_ERROR)}
-        with updating(self.engine) as connection:
+        with writing(self.engine) as connection:
             self._move(connection, destination, rows, state, values)
 
     def bury(self, destination: str, row: Row, reason: str) -> None:
         """The destination refuses this content: it becomes a dead letter."""
         values = {"state": "dead", "last_error": scrub(reason, MAX_ERROR)}
-        with updating(self.engine) as connection:
+        with writing(self.engine) as connection:
             self._move(connection, destination, [row], "dead", values)
 
     def hold(self, destination: str, since: float, reason: str) -> None:
@@ -201,7 +203,7 @@ class Outbox:
     def _dead(self, numbers: Iterable[int], *, retry: bool) -> int:
         counts = Counts()
         keys = []
-        with updating(self.engine) as connection:
+        with writing(self.engine) as connection:
             for number in numbers:
                 mine = OUTBOX.c.number == number
                 change: Any = delete(OUTBOX)

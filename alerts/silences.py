@@ -4,7 +4,6 @@ The core applies these decisions (they travel as control records); the store kee
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
+from alerts.incident import RUNNER
 from alerts.store_engine import Target, open_store, reading, replace, writing
-from alerts.tables import FINDINGS, INCIDENTS, SILENCES
+from alerts.tables import FINDINGS, HISTORY, INCIDENTS, SILENCES
 from schemas.finding import Entity, Severity
 from schemas.records import Control
 
@@ -21,7 +21,7 @@ PREVIEW = timedelta(days=30)
 MAX_EXAMPLES = 5
 MAX_LENGTH = timedelta(days=366)  # a silence nobody renews in a year is forgotten, not meant
 
-_F, _N, _S = FINDINGS.c, INCIDENTS.c, SILENCES.c
+_F, _N, _H, _S = FINDINGS.c, INCIDENTS.c, HISTORY.c, SILENCES.c
 
 
 class BadSilence(ValueError):
@@ -149,28 +149,31 @@ class Silences:
         where = (_F.time >= (now - over).timestamp()) & _matches(control)
         hidden = select(_F.incident).where(where).distinct().scalar_subquery()
         count = select(func.count(_F.id.distinct()), func.max(_F.rank)).where(where)
-        concerned = (
-            select(_N.json).where(_N.id.in_(hidden)).order_by(_N.rank.desc(), _N.last.desc())
+        concerned = _N.id.in_(hidden)
+        counted = select(_N.state, func.count()).where(concerned).group_by(_N.state)
+        by_people = _H.change.in_(("acked", "resolved")) & (_H.by != RUNNER)
+        meant = select(_H.incident).where(
+            _H.incident == _N.id, by_people, ~_H.reason.startswith("expected")
         )
-        states: Counter[str] = Counter()
-        serious = 0
-        examples: list[dict[str, Any]] = []
+        serious = select(func.count()).where(
+            concerned, _N.state != "false_positive", meant.exists()
+        )
+        worst = select(_N.json).where(concerned).order_by(_N.rank.desc(), _N.last.desc())
+        names = ("id", "title", "severity", "state", "last")
         with reading(self._engine) as connection:
             findings, rank = connection.execute(count).one()
-            for body in connection.execute(concerned).scalars():
-                incident = json.loads(body)
-                states[incident["state"]] += 1
-                serious += _taken_seriously(incident)
-                if len(examples) < MAX_EXAMPLES:
-                    names = ("id", "title", "severity", "state", "last")
-                    examples.append({name: incident[name] for name in names})
+            states = {str(state): int(many) for state, many in connection.execute(counted)}
+            taken = int(connection.execute(serious.select_from(INCIDENTS)).scalar() or 0)
+            bodies = connection.execute(worst.limit(MAX_EXAMPLES)).scalars()
+            shown = [json.loads(body) for body in bodies]
+        examples = [{name: incident[name] for name in names} for incident in shown]
         return Preview(
             days=over / timedelta(days=1),
             findings=findings,
             incidents=sum(states.values()),
-            true_alarms=serious,
+            true_alarms=taken,
             worst=list(Severity)[rank - 1] if rank else None,
-            states=dict(states),
+            states=states,
             examples=examples,
         )
 
@@ -203,13 +206,6 @@ def _matches(control: Control) -> ColumnElement[bool]:
     if control.tenant is not None:
         found = found & (_F.tenant == control.tenant)
     return found
-
-
-def _taken_seriously(incident: dict[str, Any]) -> bool:
-    if incident["state"] == "false_positive":
-        return False
-    done = [e for e in incident["history"] if e["change"] in ("acked", "resolved")]
-    return any(e["by"] != "tripmeter" and not e["reason"].startswith("expected") for e in done)
 
 
 def _silence(row: Any) -> Silence:

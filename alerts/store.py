@@ -181,9 +181,10 @@ class AlertStore:
         """
         now = now or datetime.now(UTC)
         if time.monotonic() - self._trimmed >= TRIM_EVERY_S:
-            self._trimmed = time.monotonic()
             with writing(self.engine) as connection:
-                self.trim_in(connection)
+                more = self.trim_in(connection)
+            if not more:  # else at the next tick: it grows faster than one step each time
+                self._trimmed = time.monotonic()
         query = select(INCIDENTS.c.id).where(INCIDENTS.c.due <= now.timestamp()).limit(MAX_DUE)
         c = DESTINATIONS.c
         outside = select(c.destination).where(c.overflow_since.is_not(None))
@@ -201,13 +202,14 @@ class AlertStore:
                 refill(self._queue(connection, now), name)
         return len(due)
 
-    def trim_in(self, connection: Connection) -> None:
-        """Lets go what is beyond `Kept`, inside the caller's transaction."""
+    def trim_in(self, connection: Connection) -> bool:
+        """Lets go what is beyond `Kept`, inside the caller's transaction; whether more may go."""
         kept = self._kept
         findings, incidents = kept.findings, kept.incidents
-        lost = trim(connection, findings=findings, incidents=incidents, silences=MAX_CONTROLS)
-        if lost:
-            self._troubles.append(Trouble(None, lost))
+        gone = trim(connection, findings=findings, incidents=incidents, silences=MAX_CONTROLS)
+        if gone.lost:
+            self._troubles.append(Trouble(None, gone.lost))
+        return gone.more
 
     def troubles(self) -> list["Trouble"]:
         """What should be announced since the last call."""

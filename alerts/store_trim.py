@@ -1,6 +1,7 @@
 """What goes when a store has grown: the oldest findings, and what was closed longest ago."""
 
 import logging
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, delete, func, select
 
@@ -16,16 +17,28 @@ H = HISTORY.c
 log = logging.getLogger("tripmeter.alerts")
 
 
-def trim(connection: Connection, *, findings: int, incidents: int, silences: int) -> int:
-    """Keeps so many; gives how many findings went that some destination was never told of.
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What went.
 
-    Active incidents always stay, and so do silences that are in force.
+    Attributes:
+        lost: findings that went before some destination was told of them.
+        more: a whole step went of something: there may be more to go at once.
     """
-    lost = _findings(connection, findings)
+
+    lost: int
+    more: bool
+
+
+def trim(connection: Connection, *, findings: int, incidents: int, silences: int) -> Trimmed:
+    """Keeps so many. Active incidents always stay, and so do silences that are in force."""
+    gone, lost = _findings(connection, findings)
+    steps = [gone]
     c = INCIDENTS.c
     if (extra := _extra(connection, INCIDENTS, incidents)) > 0:
         closed = select(c.id).where(~c.active).order_by(c.changed).limit(extra)
         ids = list(connection.execute(closed).scalars())
+        steps.append(len(ids))
         for at in range(0, len(ids), 500):
             part = ids[at : at + 500]
             connection.execute(delete(HISTORY).where(HISTORY.c.incident.in_(part)))
@@ -45,13 +58,14 @@ def trim(connection: Connection, *, findings: int, incidents: int, silences: int
         cursor = connection.connection.cursor()
         for _ in range(min(free, VACUUM_PAGES)):  # the driver takes one step of each statement
             cursor.execute("PRAGMA incremental_vacuum(1)")
-    return lost
+    return Trimmed(lost, STEP in steps)
 
 
-def _findings(connection: Connection, keep: int) -> int:
+def _findings(connection: Connection, keep: int) -> tuple[int, int]:
+    """How many went, and how many of these some destination was never told of."""
     extra = _extra(connection, FINDINGS, keep)
     if extra <= 0:
-        return 0
+        return 0, 0
     number = FINDINGS.c.number
     last = connection.execute(
         select(number).order_by(number).offset(extra - 1).limit(1)
@@ -64,7 +78,7 @@ def _findings(connection: Connection, keep: int) -> int:
         log.error("%d findings were dropped before a full destination was told of them", lost)
     connection.execute(delete(FINDINGS).where(number <= last))
     log.warning("%d old findings were dropped to keep %d", extra, keep)
-    return lost
+    return extra, lost
 
 
 def _extra(connection: Connection, table: Table, keep: int) -> int:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from sqlalchemy import text
 
 from alerts.deliverer import Deliverer, status
 from alerts.memory import TableMemory
+from alerts.outbox import Outbox
+from alerts.store import AlertStore
 from alerts.store_engine import StoreDown, close_store, reading
 from streams.store import Findings, Snapshot, Store
-from tests.alerts_fakes import NOON, FakeSink, finding
+from tests.alerts_fakes import NOON, Everyone, FakeSink, finding
 from tests.postgres import Postgres, programs
 from tests.test_store import (  # noqa: F401  (run here again, with this module's `desk`)
     Desk,
@@ -182,3 +185,24 @@ def test_snapshots_rollups_and_a_sinks_memory_are_kept_there_too(url: str, tmp_p
     assert ["aa", None, "cc"] == [memory.get(name) for name in "abc"]
     assert NOON.year == 2026 and not list(tmp_path.iterdir())
     store.close()
+
+
+def test_two_destinations_that_take_the_same_at_once_leave_no_body_behind(url: str) -> None:
+    store = AlertStore(url, Everyone(("a", "b")))
+    store.record([finding(f"f-{n}") for n in range(600)])
+    outbox = Outbox(store.engine)
+    together = threading.Barrier(2)
+
+    def take(name: str) -> None:
+        for _ in range(60):
+            rows = outbox.pending(name, 10)
+            together.wait(30)
+            outbox.delivered(name, rows)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(take, "ab"))
+
+    with reading(store.engine) as connection:
+        assert 0 == connection.execute(text("SELECT count(*) FROM outbox_bodies")).scalar()
+    counts = {"waiting": 0, "held": 0, "delivered": 600, "dead": 0}
+    assert {"a": counts, "b": counts} == outbox.counts()
