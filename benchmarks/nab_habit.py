@@ -2,11 +2,12 @@
 
     python benchmarks/nab_habit.py NAB_DIR [--json]
 
-`NAB_DIR` holds `nab.parquet` (file, timestamp, value), the windows and `scorer.py`. Three signals
-of each value (how far a short mean is from the long one, the value from its half-hour of
-the week, how far outside the range so far) are features of one key in `detectors.habits`, the same
-code that learns what is usual for an API key. How rarely they come up by that habit is the score;
-a value is scored before it is learned.
+`NAB_DIR` holds `nab.parquet` (file, timestamp, value), the windows and `scorer.py`. Two signals of
+each value (how far the last twelve are from their half-hours of the week; how far outside the range
+so far) are features of one key in `detectors.habits`, the same code that learns what is usual for
+an API key. How rarely they come up by that habit is the score: rarer than once in a thousand rows
+is no rarer for that, and of alarms close together only one that is rarer than the last is told. A
+value is scored before it is learned.
 """
 
 import argparse
@@ -19,13 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from detectors.features import MINUTE_MS, Total, WindowSpec
+from detectors.features import HOUR_MS, Total, WindowSpec
 from detectors.habits import Habits
 
-SIGNALS = ("level", "shape", "range")
-WEIGHTS = np.array([1.0, 1.0, 2.0])
-CAP = 8.0  # -log10 of a rate: rarer is not more certain
-SHORT = 12  # rows of the short mean
+SIGNALS = ("shape", "range")
+WEIGHTS = (1.0, 0.75)
+CAP = 3.0  # -log10 of a rate a row
+GRIDS = {  # what is tried on one half, to be judged on the other: weight of the range, and cap
+    "whole powers of ten": [((1.0, w), cap) for w in (0.5, 0.75, 1.0, 1.5) for cap in (2, 3, 4)],
+    "quarters": [((1.0, w), 2 + cap / 4) for w in (0.5, 0.75, 1.0, 1.5) for cap in range(9)],
+}
+ROWS = 12  # whose distances from their half-hours are averaged
 ALPHA = 0.05  # weight of the newest value in its half-hour's mean
 REFRACTORY = 0.4  # of the probationary rows: within it only higher scores are told
 UNITS = 1000.0  # of a signal, by the usual deviation of its series
@@ -35,40 +40,36 @@ SPEC = WindowSpec(
     name="nab",
     lane="service",
     select="",
-    width_ms=5 * MINUTE_MS,
+    width_ms=HOUR_MS,  # so that each row may be a peak of its own
     features=tuple(Total(name, "units", name, "one") for name in SIGNALS),
     learned=SIGNALS,
 )
 
 
 class Series:
-    """The signals of one series. State: a short ring, two means, a range and 96 slots."""
+    """The signals of one series. State: a ring, a mean, a deviation, a range and 96 half-hours."""
 
     def __init__(self) -> None:
         self.n = 0
         self.mean = self.deviation = 0.0
-        self.ring = np.zeros(SHORT)
+        self.ring = np.zeros(ROWS)
         self.low, self.high = np.inf, -np.inf
         self.slots = np.full((2, SLOTS), np.nan)
         self.times = np.zeros((2, SLOTS), np.int64)
 
-    def step(self, second: int, value: float) -> tuple[float, float, float]:
+    def step(self, second: int, value: float) -> tuple[float, float]:
         """The signals of a value, which is learned afterwards."""
         slot, weekend = (second // 1800) % SLOTS, int((second // 86400 + 3) % 7 >= 5)
-        self.ring[self.n % SHORT] = value
-        signals = (0.0, 0.0, 0.0)
-        if self.n:
-            short = self.ring[: min(self.n + 1, SHORT)].mean()
-            usual = self.slots[weekend, slot]
-            if np.isnan(usual):
-                usual = self.slots[1 - weekend, slot]
-            signals = (
-                abs(short - self.mean),
-                0.0 if np.isnan(usual) else abs(value - usual),
-                max(0.0, value - self.high, self.low - value),
-            )
+        usual = self.slots[weekend, slot]
+        if np.isnan(usual):
+            usual = self.slots[1 - weekend, slot]
+        self.ring[self.n % ROWS] = 0.0 if np.isnan(usual) else value - usual
+        outside = max(0.0, value - self.high, self.low - value) if self.n else 0.0
         self.n += 1
-        self.deviation += (abs(value - self.mean) - self.deviation) / self.n
+        shape = abs(self.ring[: min(self.n, ROWS)].mean())
+        self.deviation += (
+            abs(value - (self.mean if self.n > 1 else value)) - self.deviation
+        ) / self.n
         self.mean += (value - self.mean) / self.n
         self.low, self.high = min(self.low, value), max(self.high, value)
         self.times[weekend, slot] += 1
@@ -78,19 +79,18 @@ class Series:
             weight = max(1.0 / self.times[weekend, slot], ALPHA)
             self.slots[weekend, slot] += weight * (value - self.slots[weekend, slot])
         unit = max(self.deviation, 1e-12) / UNITS
-        level, shape, outside = signals
-        return level / unit, shape / unit, outside / unit
+        return shape / unit, outside / unit
 
 
-def scores(corpus: dict[str, Any]) -> dict[str, Any]:
-    """The score of every row of every series, in one pass over all of them side by side."""
+def rarities(corpus: dict[str, Any]) -> dict[str, Any]:
+    """Of every row of every series how rare its signals are, side by side in one pass."""
     names = list(corpus)
     lengths = np.array([len(corpus[name].value) for name in names])
     seconds = [corpus[n].timestamp.astype("datetime64[s]").astype(np.int64) for n in names]
     habits = Habits(SPEC)
     habits.grow(max(64, len(names)))
     series = [Series() for _ in names]
-    found = [np.zeros(length) for length in lengths]
+    found = [np.zeros((length, len(SIGNALS))) for length in lengths]
     for row in range(int(lengths.max())):
         keys = np.flatnonzero(lengths > row)
         signals = [
@@ -100,20 +100,33 @@ def scores(corpus: dict[str, Any]) -> dict[str, Any]:
         totals = np.minimum(np.array(signals), 1e15).astype(np.int64)
         windows = np.full(len(keys), row, np.int64)
         rare = rarity(habits, keys, windows, totals)
-        for key, score in zip(keys.tolist(), rare.tolist(), strict=True):
-            found[key][row] = score
+        for at, key in enumerate(keys.tolist()):
+            found[key][row] = rare[at]
         habits.learn(keys, windows, totals, np.ones(len(keys), np.bool_))
-    return {name: told(found[at], corpus[name].probation) for at, name in enumerate(names)}
+    return dict(zip(names, found, strict=True))
 
 
 def rarity(habits: Habits, keys: Any, windows: Any, totals: Any) -> Any:
-    """The weighted sum of -log10 of how often in a window each signal comes up."""
+    """-log10 of how often in a window the habit reaches each signal; 0 where that is often."""
     tails, known = habits.pinned(keys, windows)[:2]
     excess = (np.log1p(totals) - tails[..., 1]) / np.maximum(tails[..., 2], 1e-9)
     log_rate = tails[..., 3] + np.log(habits.months_per_window) - excess
-    rare = np.clip(-log_rate / np.log(10), 0.0, CAP)
-    rare[(known == 0)] = 0.0
-    return (rare * (totals > 0)) @ WEIGHTS
+    rare = np.maximum(-log_rate / np.log(10), 0.0)
+    rare[known == 0] = 0.0
+    return rare * (totals > 0)
+
+
+def scores(
+    corpus: dict[str, Any],
+    rare: dict[str, Any],
+    weights: tuple[float, ...] = WEIGHTS,
+    cap: float = CAP,
+) -> dict[str, Any]:
+    """The score of every row."""
+    return {
+        name: told(np.minimum(rare[name], cap) @ np.array(weights), one.probation)
+        for name, one in corpus.items()
+    }
 
 
 def told(score: Any, probation: int) -> Any:
@@ -133,29 +146,48 @@ def halves(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Standard profiles, and the standard one with the threshold of the other half."""
+    """Standard profiles; and the standard one with what is fitted taken from the other half."""
     scorer = _scorer(folder)
     corpus = scorer.load(str(folder))
     begun = time.monotonic()
-    result = scores(corpus)
+    rare = rarities(corpus)
+    result = scores(corpus, rare)
     seconds = time.monotonic() - begun
     whole = scorer.score(result, corpus)
     one, two = halves(list(corpus))
-    crossed = []
-    for fitted, judged in ((one, two), (two, one)):
-        threshold = scorer.score(result, {n: corpus[n] for n in fitted})["threshold"]["standard"]
-        mine = {name: corpus[name] for name in judged}
-        crossed.append(scorer.score(result, mine, threshold)["standard"])
+    by_threshold: list[float] = []
+    by_all: dict[str, list[float]] = {name: [] for name in GRIDS}
+    for names, others in ((one, two), (two, one)):
+        fitted, judged = ({n: corpus[n] for n in part} for part in (names, others))
+        threshold = scorer.score(result, fitted)["threshold"]["standard"]
+        by_threshold.append(float(scorer.score(result, judged, threshold)["standard"]))
+        for name, grid in GRIDS.items():
+            by_all[name].append(_fitted(scorer, rare, fitted, judged, grid))
     rows = sum(len(one.value) for one in corpus.values())
     return {
-        "standard": whole["standard"],
-        "reward_low_FP_rate": whole["reward_low_FP_rate"],
-        "reward_low_FN_rate": whole["reward_low_FN_rate"],
-        "threshold": whole["threshold"]["standard"],
-        "other_half": [round(one, 3) for one in crossed],
-        "other_half_mean": sum(crossed) / 2,
-        "rows_per_second": round(rows / seconds),
+        "standard": round(whole["standard"], 2),
+        "reward_low_FP_rate": round(whole["reward_low_FP_rate"], 2),
+        "reward_low_FN_rate": round(whole["reward_low_FN_rate"], 2),
+        "threshold": round(whole["threshold"]["standard"], 3),
+        "threshold of the other half": [round(one, 2) for one in by_threshold],
+        "their mean": round(sum(by_threshold) / 2, 2),
+        "threshold, weights and cap of the other half": {
+            name: [round(one, 2) for one in both] for name, both in by_all.items()
+        },
+        "means of these": {name: round(sum(both) / 2, 2) for name, both in by_all.items()},
+        "rows a second": round(rows / seconds),
     }
+
+
+def _fitted(scorer: Any, rare: Any, fitted: Any, judged: Any, grid: Any) -> float:
+    """The best of a grid on one half, judged on the other."""
+    best: tuple[float, float, Any] = (-1e9, 0.0, None)
+    for weights, cap in grid:
+        told = scorer.score(scores(fitted, rare, weights, cap), fitted)
+        best = max(best, (told["standard"], told["threshold"]["standard"], (weights, cap)))
+    _, threshold, (weights, cap) = best
+    result = scores(judged, rare, weights, cap)
+    return float(scorer.score(result, judged, threshold)["standard"])
 
 
 def _scorer(folder: Path) -> Any:

@@ -187,6 +187,8 @@ def test_a_break_in_a_steady_series_is_the_rarest_of_its_rows() -> None:
     stamps = np.datetime64("2026-10-01T00:00:00") + np.arange(400) * np.timedelta64(300, "s")
     series = SimpleNamespace(value=noise, timestamp=stamps, probation=60)
 
-    found = nab_habit.scores({"a": series, "b": series})
-    assert 350 == int(np.argmax(found["a"]))
-    assert found["a"].tolist() == found["b"].tolist()
+    corpus = {"a": series, "b": series}
+    rare = nab_habit.rarities(corpus)
+    assert 350 == 60 + int(np.argmax(rare["a"][60:, 1]))
+    assert rare["a"].tolist() == rare["b"].tolist()
+    assert nab_habit.scores(corpus, rare)["a"][350] > 0
