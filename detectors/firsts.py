@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors import first_loops
+from detectors import memory_loops
 from detectors.events import Events
 from detectors.memory import Memory
 from schemas.fingerprint import fingerprint_of
@@ -67,7 +67,7 @@ class Firsts(Memory):
             self.put(key, value)
 
     def _name(self, key: str, time_ms: int) -> int:
-        return int(first_loops.named(np.uint64(fingerprint_of(key)), time_ms, self._each_ms))
+        return int(memory_loops.named(np.uint64(fingerprint_of(key)), time_ms, self._each_ms))
 
     def unlike(self, events: Events, names: Names, values: str, doubted: Flags) -> Iterator[int]:
         """Events with another value than the first of their name; the others are noted.
@@ -86,7 +86,7 @@ class Firsts(Memory):
         at = 0
         while at < len(names):
             both, room = (self._young.loop(), self._old.loop()), self._room()
-            at, given, count, added = first_loops.pass_over(
+            at, given, count, added = memory_loops.pass_over(
                 *both, asked, at, room, self._shown, noted, each_ms
             )
             if count:
@@ -96,7 +96,7 @@ class Firsts(Memory):
                 yield at
                 at += 1
             elif at < len(names):
-                self._make_room(first_loops.named(names[at], events.times[at], each_ms))
+                self._make_room(memory_loops.named(names[at], events.times[at], each_ms))
 
     def _room(self) -> int:
         return min(self._young.room, self.limit - len(self._young))
@@ -169,7 +169,7 @@ class Generation:
         return self.bits, self.names, self.values, self.times
 
     def _slot(self, name: int) -> int:
-        return int(first_loops.locate(self.names, self.bits, np.uint64(name)))
+        return int(memory_loops.locate(self.names, self.bits, np.uint64(name)))
 
     def get(self, name: int) -> First | None:
         """The first of a name."""
@@ -224,7 +224,7 @@ class Generation:
         self._allocate(places)
         names, *others = columns
         slots = np.empty(len(names), np.int64)
-        first_loops.insert(self.names, self.bits, names, slots)
+        memory_loops.insert(self.names, self.bits, names, slots)
         self.values[slots], self.times[slots], self.ids[slots] = others
         self.count = len(names)
 

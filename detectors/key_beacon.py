@@ -5,11 +5,16 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
 from detectors.features import TINY_TOKENS
 from detectors.memory import Memory
+from detectors.places import EVER, Places, Rule
 from schemas.decode import Record
 from schemas.finding import About, Severity
+from schemas.fingerprint import fingerprint_of
 
 ROUNDS = 6  # rounds at one period
 JITTER = 1.1  # longest gap between rounds, as a multiple of the shortest
@@ -20,7 +25,10 @@ PAST_MS = 86_400_000  # a key is older than the beacon by this much
 HORIZON_MS = 3 * 86_400_000
 MAX_ENTRIES = 200_000  # keys and beacons remembered per generation
 MAX_CALLS = 64  # of one beacon
-MAX_ADDRESSES = 16  # of one key
+NEVER = -EVER  # noted for a tiny call; for others minus their time, so that the earliest stands
+# 16 addresses of one key. A new one is watched as soon as it may turn out to be new: an older
+# call from elsewhere may be on its way.
+PLACES = Rule(most=16, gap=PAST_MS - SETTLED_MS)
 
 
 class KeyBeacon(Detector):
@@ -62,11 +70,10 @@ class KeyBeacon(Detector):
         needs=("api_key.id", "client.address", "gen_ai.usage.input_tokens"),
     )
     takes = "model_call"
-    once = ("key", "beat")  # all tiny calls, and now and then another of each address
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(HORIZON_MS, MAX_ENTRIES)
+        self._memory = Places(HORIZON_MS, MAX_ENTRIES, PLACES)
 
     @property
     def memory(self) -> Memory:
@@ -75,13 +82,20 @@ class KeyBeacon(Detector):
     def entity(self, event: Record) -> str | None:
         return event.api_key_id
 
+    def pick(self, events: Events) -> Iterable[int]:
+        times, tiny = events.times, events["tokens"] <= TINY_TOKENS
+        worked = np.where(tiny, NEVER, -times)
+        return self._memory.strange(events, events["key"], events["address"], times, worked, tiny)
+
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         key, address = event.api_key_id, event.client_address
         if key is None or address is None:
             return ()
         tiny = (event.input_tokens or 0) + (event.output_tokens or 0) <= TINY_TOKENS
-        places = self._note_place(key, address, time_ms, tiny)
-        if not tiny:
+        places = self._memory.note(key, address, time_ms, NEVER if tiny else -time_ms)
+        here, oldest = fingerprint_of(address), min(place.low for place in places)
+        began, worked = next((place.low, -place.high) for place in places if place.name == here)
+        if not tiny or began < oldest + PLACES.gap:
             return ()
         name = f"{key}\0{address}"
         calls = self._memory.get(name) or []
@@ -89,11 +103,10 @@ class KeyBeacon(Detector):
         settled = calls[-1][0] - SETTLED_MS
         calls = calls[-MAX_CALLS:]
         self._memory.put(name, calls)
-        began, worked = next(place[1:] for place in places if place[0] == address)
-        if began < min(place[1] for place in places) + PAST_MS:
+        if began < oldest + PAST_MS:
             return ()
         beat = _beat([call for call in calls if call[0] <= settled])
-        if not beat or (worked is not None and worked <= beat[-1][0]):
+        if not beat or worked <= beat[-1][0]:
             return ()
         period = (beat[-1][0] - beat[0][0]) / (ROUNDS - 1) / 60_000
         return (
@@ -105,23 +118,6 @@ class KeyBeacon(Detector):
                 others=tuple((id, time) for time, id in reversed(beat[:-1])),
             ),
         )
-
-    def _note_place(self, key: str, address: str, time_ms: int, tiny: bool) -> list[list[Any]]:
-        """Where a key was used: address, since when, and since when for more than a tiny call."""
-        places = self._memory.get(key) or []
-        place = next((place for place in places if place[0] == address), None)
-        since = None if place is None else place[1] if tiny else place[2]
-        if since is not None and since <= time_ms:
-            self._memory.keep(key, places)
-            return list(places)  # the usual case
-        if place is None:
-            place = [address, time_ms, None]
-            places = [*places[: MAX_ADDRESSES - 1], place]
-        place[1] = min(place[1], time_ms)
-        if not tiny:
-            place[2] = time_ms if place[2] is None else min(place[2], time_ms)
-        self._memory.put(key, places)
-        return list(places)
 
 
 def _beat(calls: list[list[Any]]) -> list[list[Any]]:

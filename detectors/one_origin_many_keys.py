@@ -1,19 +1,23 @@
 """One address that uses the keys of many tenants."""
 
 from collections.abc import Iterable
-from typing import Any
+
+import numpy as np
 
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
 from detectors.memory import Memory
+from detectors.places import Places, Rule
 from schemas.decode import Record
 from schemas.finding import About, Severity
+from schemas.fingerprint import fingerprint_of
 
 DAY_MS = 86_400_000
 HORIZON_DAYS = 7
 STRANGERS = 3  # tenants whose keys meet at an address that is new to all of them
 HOME_DAYS = 2  # a key's home was known at least since the day before yesterday
 MAX_ENTRIES = 500_000  # keys and addresses remembered per generation
-MAX_HOMES = 16  # of one key
+HOMES = Rule(most=16, kept=HORIZON_DAYS, past=HOME_DAYS, recent=HOME_DAYS)  # in days
 MAX_GUESTS = 64  # of one address
 
 
@@ -57,12 +61,11 @@ class OneOriginManyKeys(Detector):
         needs=("api_key.id", "tenant.id", "client.address", "client.address.quality"),
     )
     takes = "answered_at_origin"
-    once = ("key", "address")
     lane = "origin"
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
-        self._memory = Memory(HORIZON_DAYS * DAY_MS, MAX_ENTRIES)
+        self._memory = Places(HORIZON_DAYS * DAY_MS, MAX_ENTRIES, HOMES, once=True)
 
     @property
     def memory(self) -> Memory:
@@ -71,19 +74,24 @@ class OneOriginManyKeys(Detector):
     def entity(self, event: Record) -> str | None:
         return event.client_address
 
+    def pick(self, events: Events) -> Iterable[int]:
+        days, owned = events.times // DAY_MS, events["tenant"] > 0
+        keys = np.where(owned, events["key"], 0)
+        return self._memory.strange(events, keys, events["address"], days, days, owned)
+
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         key, tenant, address = event.api_key_id, event.tenant_id, event.client_address
         if key is None or tenant is None or address is None:
             return ()
         today = time_ms // DAY_MS
-        homes = self._note_home(key, address, today)
-        old = sorted(home[0] for home in homes if home[1] <= today - HOME_DAYS)
-        if not old or address in old:
+        homes = self._memory.note(key, address, today, today)
+        old = sorted(home.name for home in homes if home.low <= today - HOME_DAYS)
+        if not old or fingerprint_of(address) in old:
             return ()  # at home here, or nowhere else
-        guests = [one for one in self._memory.get("at " + address) or () if one[0] >= today - 1]
+        guests = [one for one in self._memory.get(address) or () if one[0] >= today - 1]
         if key not in [one[1] for one in guests]:
             guests.append([today, key, tenant, event.event_id, time_ms, old])
-        self._memory.put("at " + address, guests[:MAX_GUESTS])
+        self._memory.put(address, guests[:MAX_GUESTS])
         tenants = {one[2] for one in guests}
         common = frozenset.intersection(*(frozenset(one[5]) for one in guests))
         if len(tenants) < STRANGERS or common:
@@ -97,20 +105,3 @@ class OneOriginManyKeys(Detector):
                 others=tuple((id, time) for time, id in latest[1:]),
             ),
         )
-
-    def _note_home(self, key: str, address: str, today: int) -> list[list[Any]]:
-        """Where a key is answered: address, first and newest day."""
-        name = "of " + key
-        homes: list[list[Any]] = self._memory.get(name) or []
-        for home in homes:
-            if home[0] == address and home[1] <= today <= home[2]:
-                self._memory.keep(name, homes)
-                return homes  # the usual case
-        homes = [home for home in homes if home[2] >= today - HORIZON_DAYS]
-        here = next((home for home in homes if home[0] == address), None)
-        if here is None:
-            here = [address, today, today]
-            homes = [*homes[: MAX_HOMES - 1], here]  # a thief cannot crowd out the old ones
-        here[1], here[2] = min(here[1], today), max(here[2], today)
-        self._memory.put(name, homes)
-        return homes

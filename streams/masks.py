@@ -10,7 +10,6 @@ from detectors.features import (
     CACHEABLE_TOKENS,
     LONG_ANSWER_TOKENS,
     SHORT_ANSWER_TOKENS,
-    TINY_TOKENS,
     WORD_TOKENS,
 )
 from detectors.leaked_canary import PLANTED
@@ -53,8 +52,6 @@ MASKS: dict[str, Callable[[Any], npt.NDArray[Any]]] = {
         c["model_call"] & ((c["outcome"] & OK) > 0) & (c["address"] > 0) & c["trusted"]
     ),
     "sampled": lambda c: c["model_call"] & ((c["outcome"] & OK) > 0) & sample(c["id"], SAMPLE_BITS),
-    # tiny calls are unlike each other, so that `once` shows all of them
-    "beat": lambda c: np.where(c["tokens"] <= TINY_TOKENS, c["id"], c["address"]),
     "cacheable": lambda c: c["sampled"] & (c.numbers("input_tokens") >= CACHEABLE_TOKENS),
     "cache_user": lambda c: (
         c["sampled"] & ((c.numbers("cache_creation_tokens") | c.numbers("cache_read_tokens")) > 0)

@@ -7,6 +7,7 @@ import pytest
 
 from detectors import CATALOG, Detector
 from schemas.decode import decode_line
+from schemas.samples.all_trials import TRIALS
 from streams.pipeline import CoreSettings, Pipeline
 from streams.snapshot import pack
 from tests.random_streams import START_MS as START
@@ -83,6 +84,18 @@ def test_picking_says_the_same_as_being_shown_all(
 
     monkeypatch.setattr(kind, "pick", Detector.pick)
     assert picked == judged(lines, name, 100, limit)
+
+
+@EACH
+def test_an_attack_is_found_by_picking_as_by_being_shown_all(
+    kind: type[Detector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, name = TRIALS[kind.about.id].attacks[0](0), kind.about.id
+    picked = judged(lines, name, 700)
+    assert picked[0]
+
+    monkeypatch.setattr(kind, "pick", Detector.pick)
+    assert picked == judged(lines, name, 700)
 
 
 @EACH

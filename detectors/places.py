@@ -1,0 +1,237 @@
+"""A bounded memory of where each owner was, in columns: who is at home costs no Python."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import memory_loops
+from detectors.events import Events
+from detectors.memory import Memory
+from schemas.fingerprint import fingerprint_of
+
+LEAST = 1024  # places of a generation
+FULL = 0.7  # share of them taken at which it grows
+SHOWN = 1 << 14  # events at strange places that are remembered as shown
+EVER = 2**61
+
+Names = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Place(NamedTuple):
+    """A place by its fingerprint, with the least and the greatest number noted there."""
+
+    name: int
+    low: int
+    high: int
+
+
+class Rule(NamedTuple):
+    """How many places are remembered, and which of them are strange to their owner.
+
+    Attributes:
+        most: places of one owner; beyond it the newest is forgotten.
+        kept: a place is forgotten when its high number is so much below one that is noted.
+        gap: a strange place's low number is at least so much above the least of the owner's,
+        past: the owner's least is at least so much below the number noted now,
+        recent: and the place's is not so much below it.
+    """
+
+    most: int
+    kept: int = EVER
+    gap: int = 0
+    past: int = -EVER
+    recent: int = EVER
+
+
+class Places(Memory):
+    """A `Memory` that also knows where its owners were.
+
+    Args:
+        horizon_ms, limit: as for `Memory`; an owner's places are one entry more.
+        rule: which places are strange.
+        once: of like events at a strange place only one a day (UTC) is given.
+
+    >>> memory = Places(1000, 10, Rule(most=2))
+    >>> memory.tick(0)
+    >>> [place.low for place in memory.note("key", "home", 5, 5)]
+    [5]
+    >>> [(place.low, place.high) for place in memory.note("key", "home", 4, 9)]
+    [(4, 9)]
+    >>> [place.low for place in memory.note("key", "far", 7, 7)]
+    [7, 4]
+    """
+
+    __slots__ = ("_here", "_rule", "_shown", "_there", "once")
+
+    def __init__(self, horizon_ms: int, limit: int, rule: Rule, once: bool = False) -> None:
+        super().__init__(horizon_ms, limit)
+        self.once = once
+        self._rule = rule
+        self._here, self._there = Generation(), Generation()
+        self._shown = np.zeros(SHOWN, np.uint64), np.zeros(SHOWN, np.int64)
+
+    def __len__(self) -> int:
+        return max(super().__len__(), len(self._here) + len(self._there))
+
+    def tick(self, now_ms: int) -> None:
+        """Lets event time reach `now_ms`; call it before anything else."""
+        before = self._period
+        super().tick(now_ms)
+        if before is not None and before != self._period:
+            self._there = self._here if self._period == before + 1 else Generation()
+            self._here = Generation()
+
+    def note(self, owner: str, place: str, low: int, high: int) -> list[Place]:
+        """Notes that an owner was at a place; gives all its places, the newest first."""
+        name = fingerprint_of(owner)
+        names = np.array([name], np.uint64), np.array([fingerprint_of(place)], np.uint64)
+        low_, high_, zero = np.array([low]), np.array([high]), np.zeros(1, np.int64)
+        asked = (*names, low_, high_, zero, zero, np.zeros(1, np.bool_))
+        while not self._visit(asked, 0)[0]:
+            self._make_room(name)
+        return self._here.places(name)
+
+    def strange(
+        self, events: Events, owners: Names, places: Names, lows: Ints, highs: Ints, asked: Flags
+    ) -> Iterator[int]:
+        """Notes where owners were; gives events at places that are strange to their owner.
+
+        Args:
+            owners, places: of the events, 0 where there is none: such an event is left out.
+            lows, highs: the numbers to note.
+            asked: events that may be given.
+        """
+        columns = (owners, places, lows, highs, events.times, events.clock, asked)
+        at = 0
+        while at < len(owners):
+            at, given = self._visit(columns, at)
+            if given:
+                yield at
+                at += 1
+            elif at < len(owners):
+                self._make_room(int(owners[at]))
+
+    def _visit(self, columns: tuple[Any, ...], start: int) -> Any:
+        here, there = self._here.loop(), self._there.loop()
+        room = min(self._here.room, self.limit)
+        rule = tuple(self._rule)
+        return memory_loops.visit(here, there, columns, start, room, self._shown, rule, self.once)
+
+    def _make_room(self, owner: int) -> None:
+        """For one owner more, with all its places."""
+        if len(self._here) < self.limit:
+            self._here.grow(self._rule.most)
+            return
+        self.overflows += 1
+        known = self._there.places(owner)
+        self._there, self._here = self._here, Generation()
+        self._shown[0][:] = 0  # what is shown again is remembered again
+        if known:
+            kinds = (np.uint64, np.int64, np.int64)
+            columns = zip(*known, strict=True)
+            places = [np.array(one, kind) for one, kind in zip(columns, kinds, strict=True)]
+            self._here.fill(np.array([owner], np.uint64), np.array([len(known)]), places)
+
+    def state(self) -> dict[str, Any]:
+        """Everything it holds, as plain values."""
+        return {**super().state(), "here": self._here.state(), "there": self._there.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        super().load(state)
+        self._here, self._there = Generation(), Generation()
+        self._here.load(state["here"])
+        self._there.load(state["there"])
+
+
+class Generation:
+    """Owners by name (open addressing), each with a chain of places in columns."""
+
+    __slots__ = ("_after", "_heads", "_highs", "_lows", "_names", "_places", "_used", "bits")
+
+    def __init__(self) -> None:
+        self._names, self._heads = np.zeros(LEAST, np.uint64), np.zeros(LEAST, np.int64)
+        self._places, self._after = np.zeros(LEAST, np.uint64), np.zeros(LEAST, np.int64)
+        self._lows, self._highs = np.zeros(LEAST, np.int64), np.zeros(LEAST, np.int64)
+        self._used = np.array([0, 0, memory_loops.NOBODY])  # owners, places, first free place
+        self._index()
+
+    def _index(self) -> None:
+        self.bits = np.uint64(64 - (len(self._names).bit_length() - 1))
+
+    def __len__(self) -> int:
+        return int(self._used[memory_loops.OWNERS])
+
+    @property
+    def room(self) -> int:
+        """How many owners it may hold before it has to grow."""
+        return int(FULL * len(self._names))
+
+    def loop(self) -> tuple[Any, ...]:
+        """What the compiled loop reads and writes."""
+        owners, chains = (self.bits, self._names, self._heads), (self._lows, self._highs)
+        return (*owners, self._places, *chains, self._after, self._used)
+
+    def places(self, owner: int) -> list[Place]:
+        """An owner's places, the newest first."""
+        slot = memory_loops.locate(self._names, self.bits, np.uint64(owner))
+        return self._chain(slot) if self._names[slot] else []
+
+    def _chain(self, slot: int) -> list[Place]:
+        found, node = [], int(self._heads[slot])
+        while node >= 0:
+            columns = (self._places, self._lows, self._highs)
+            found.append(Place(*(int(column[node]) for column in columns)))
+            node = int(self._after[node])
+        return found
+
+    def grow(self, most: int) -> None:
+        """Makes room for one more owner with so many places."""
+        while int(self._used[memory_loops.NODES]) + most >= len(self._after):
+            for name in ("_places", "_lows", "_highs", "_after"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+        if len(self) >= self.room:
+            used = np.flatnonzero(self._names)
+            names, heads = self._names[used], self._heads[used]
+            self._names = np.zeros(2 * len(self._names), np.uint64)
+            self._heads = np.zeros(len(self._names), np.int64)
+            self._index()
+            slots = np.empty(len(names), np.int64)
+            memory_loops.insert(self._names, self.bits, names, slots)
+            self._heads[slots] = heads
+
+    def fill(self, owners: Names, counts: Ints, columns: list[Any]) -> None:
+        """Takes owners, how many places each has, and these: names, low and high numbers."""
+        size, nodes = len(owners), len(columns[0])
+        self._names = np.zeros(max(LEAST, 1 << int(size / FULL).bit_length()), np.uint64)
+        self._heads = np.zeros(len(self._names), np.int64)
+        self._index()
+        slots = np.empty(size, np.int64)
+        memory_loops.insert(self._names, self.bits, owners, slots)
+        ends = np.cumsum(counts)
+        self._heads[slots] = ends - counts
+        room = max(LEAST, 2 * nodes)
+        for name, column in zip(("_places", "_lows", "_highs"), columns, strict=True):
+            setattr(self, name, np.concatenate([column, np.zeros(room - nodes, column.dtype)]))
+        self._after = np.arange(1, room + 1)
+        self._after[ends - 1] = memory_loops.NOBODY
+        self._used[:2] = size, nodes
+
+    def state(self) -> dict[str, Any]:
+        """Everything it holds, ordered by owner."""
+        slots = np.flatnonzero(self._names)
+        slots = slots[np.argsort(self._names[slots])]
+        counts, nodes = np.zeros(len(slots), np.int64), np.zeros(len(self._after), np.int64)
+        memory_loops.unchain(self._heads[slots], self._after, counts, nodes)
+        nodes = nodes[: counts.sum()]
+        columns = [column[nodes] for column in (self._places, self._lows, self._highs)]
+        return {"owners": self._names[slots], "counts": counts, "places": columns}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` gave."""
+        self.fill(state["owners"], state["counts"], state["places"])
