@@ -16,6 +16,7 @@ from alerts.incident import Incident, Policy
 from alerts.incident_steps import receive
 from alerts.memory import Memory
 from alerts.slack_calls import Calls, NotAllowed
+from alerts.slack_chart import Past
 from alerts.slack_deeds import Deeds, Doable
 from alerts.slack_digest import Digest, Kind
 from alerts.slack_hours import QuietHours
@@ -37,6 +38,7 @@ class SlackSink:
         memory: durable; holds where each incident was posted.
         flow: how many messages of their own incidents get before a digest begins.
         thread: whether messages have threads.
+        past: closed windows of a finding's key, for the picture.
         people: who may press.
         press: how presses reach us; None when they do not.
     """
@@ -55,6 +57,7 @@ class SlackSink:
         flow: Flow | None = None,
         thread: bool = True,
         charts: bool = True,
+        past: Past = lambda finding: (),
         people: People | None = None,
         press: Presses | None = None,
         wall: Callable[[], float] = time.time,
@@ -71,8 +74,9 @@ class SlackSink:
         self._thread = thread
         self._wall = wall
         self._deeds = Deeds(
-            name, channel, calls, memory, self.look, charts=charts and thread, wall=wall
-        )
+            name, channel, calls, memory, self.look,
+            charts=charts and thread, past=past, wall=wall,
+        )  # fmt: skip
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Does what is most urgent, and says what is done.

@@ -10,7 +10,7 @@ from typing import Any
 from alerts.base import NotYet, Rejected, RetryLater
 from alerts.memory import Memory
 from alerts.slack_calls import Calls, Gone, NotAllowed, Unsure
-from alerts.slack_chart import can_draw, draw, warm
+from alerts.slack_chart import Past, can_draw, draw, warm
 from alerts.slack_digest import EVENT as DIGEST_EVENT
 from alerts.slack_digest import Digest, absorb, to_digest_message
 from alerts.slack_message import EVENT, Look, to_message
@@ -44,6 +44,7 @@ class Deeds:
         look: Look,
         *,
         charts: bool,
+        past: Past = lambda finding: (),
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._name = name
@@ -52,6 +53,7 @@ class Deeds:
         self._memory = memory
         self._look = look
         self.charts = charts and can_draw()
+        self._past = past
         self._wall = wall
         self._unkept: tuple[Mapping[str, Told], Mapping[str, str]] | None = None
         self._said: set[str] = set()
@@ -183,7 +185,7 @@ class Deeds:
         place = told.place
         if place is None:
             return told
-        picture = _drawn(row) if reply.message is None else None
+        picture = self._drawn(row) if reply.message is None else None
         self._keep({id: told.but(begun=now, part=reply.part)})
         try:
             if reply.message is not None:
@@ -262,6 +264,13 @@ class Deeds:
         self._unkept = None
         return dict(told)
 
+    def _drawn(self, row: Row) -> bytes | None:
+        try:
+            return draw(row.finding, self._past(row.finding))
+        except Exception as error:  # a picture is not worth an alert
+            log.warning("no chart of %s: %s", row.incident.id, type(error).__name__)
+            return None
+
     def _say_once(self, what: str) -> None:
         if what not in self._said:
             self._said.add(what)
@@ -278,11 +287,3 @@ def _payload(message: dict[str, Any], event: str, id: str, part: str = "") -> di
 
 def _file(incident: str) -> str:
     return f"tripmeter-{incident}.png"
-
-
-def _drawn(row: Row) -> bytes | None:
-    try:
-        return draw(row.finding)
-    except Exception as error:  # a picture is not worth an alert
-        log.warning("no chart of %s: %s", row.incident.id, type(error).__name__)
-        return None

@@ -180,7 +180,7 @@ def _numbers(digest: Digest) -> str:
 
 def _blocks(digest: Digest, look: Look) -> list[dict[str, Any]]:
     named = {_FAMILIES.get(name, name): number for name, number in digest.families.items()}
-    blocks = [section("what", words(f"{_numbers(digest)}. {_largest(named)}.", 500))]
+    blocks = [section("what", words(f"{_numbers(digest)}. By kind: {_largest(named)}.", 500))]
     shown = _fair(digest.lines, MAX_LINES)
     for number, line in enumerate(shown):
         what = prose(f"{line.severity.value.upper()}: {line.title}", MAX_LINE)

@@ -228,7 +228,8 @@ def _facts(incident: Incident, finding: Finding) -> list[tuple[str, str]]:
     facts.append((WHO[incident.entity.lane], code(incident.entity.id)))
     facts.append(("Since", f"{instant(incident.since)}{_lasted(incident)}"))
     if incident.cost_usd is not None:
-        facts.append(("Estimated cost so far", money(incident.cost_usd)))
+        label = "Estimated cost so far" if incident.active else "Estimated cost"
+        facts.append((label, money(incident.cost_usd)))
     if incident.count > 1:
         facts.append(("Findings", f"{incident.count:,}"))
     if finding.title == incident.title:  # else its figures would explain another title

@@ -19,6 +19,7 @@ from alerts.destination_base import (
 )
 from alerts.memory import TableMemory
 from alerts.secret import Secret
+from alerts.store_engine import open_store
 
 if TYPE_CHECKING:
     from alerts.slack_hours import QuietHours
@@ -177,6 +178,7 @@ class SlackSettings(TokenSettings):
         """Its sink; the library behind it is imported only where it is used."""
         from alerts.slack import SlackSink
         from alerts.slack_calls import Calls, Pacer
+        from alerts.slack_chart import past_of
         from alerts.slack_message import Look
         from alerts.slack_people import People
         from alerts.slack_plan import Flow
@@ -198,6 +200,7 @@ class SlackSettings(TokenSettings):
             flow=Flow(self.singles),
             thread=self.thread,
             charts=self.charts,
+            past=past_of(open_store(place.database)),
             people=People(calls, self.may_press),
             press=presses,
         )

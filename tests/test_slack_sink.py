@@ -27,7 +27,7 @@ def workspace() -> Iterator[FakeSlack]:
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Matplotlib takes seconds to load; `test_slack_chart` does."""
-    monkeypatch.setattr("alerts.slack_deeds.draw", lambda finding: b"\x89PNG of it")
+    monkeypatch.setattr("alerts.slack_deeds.draw", lambda finding, past: b"\x89PNG of it")
     monkeypatch.setattr("alerts.slack_deeds.warm", lambda: None)
 
 
