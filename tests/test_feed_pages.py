@@ -210,7 +210,7 @@ def test_what_is_not_there_is_said_in_words(ana: Person) -> None:
 def test_a_store_that_does_not_answer_is_said_to_and_nothing_breaks(
     office: Office, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(office.feed.feeds, "page", down)
@@ -240,6 +240,20 @@ def test_machines_read_findings_from_a_cursor_on_and_hear_what_is_gone(office: O
     assert {"error": "not found"} != client.get("/api/incidents/none").json()
     assert 400 == client.get("/api/incidents?limit=0").status_code
     assert "/api/findings" in client.get("/api/openapi.json").json()["paths"]
+
+
+def test_a_token_of_one_tenant_moves_on_past_what_is_not_its_own(office: Office) -> None:
+    office.found("1", "2", "3", tenant="globex")
+    token = office.feed.sessions.make_token("t", frozenset({"findings"}), frozenset({"acme"}), "r")
+    client = office.anonymous()
+    client.headers["authorization"] = f"Bearer {token}"
+
+    nothing = client.get("/api/findings")
+    office.found("4", tenant="acme")
+    mine = client.get(f"/api/findings?after={nothing.headers['tripmeter-cursor']}")
+
+    assert ("", "3") == (nothing.text, nothing.headers["tripmeter-cursor"])
+    assert (1, "4") == (mine.text.count("\n"), mine.headers["tripmeter-cursor"])
 
 
 def test_the_first_load_weighs_less_than_150_kilobytes(office: Office, ana: Person) -> None:

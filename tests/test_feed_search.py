@@ -132,7 +132,7 @@ def test_who_sees_one_tenant_cannot_ask_whether_a_story_names_another(office: Of
 def test_one_search_finds_so_many_and_says_that_there_are_more(
     office: Office, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("conditions", "queries"):
+    for module in ("conditions", "pages_list", "queries"):
         monkeypatch.setattr(f"alerts.feed.{module}.FOUND", 3)
     office.found("1", "2", "3", at=office.now - HOUR)
     assert "Only the newest" not in ana.get("/?q=acme").text

@@ -132,6 +132,8 @@ def router(feed: Feed) -> APIRouter:
         owner: Text = "",
         detector: Text = "",
         since: Text = "",
+        start: Annotated[str, Query(max_length=16, description="opened then or later, UTC")] = "",
+        until: Annotated[str, Query(max_length=16, description="opened before, UTC")] = "",
         q: Text = "",
         sort: Text = "last",
         cursor: Annotated[str, Query(max_length=400)] = "",
@@ -142,7 +144,7 @@ def router(feed: Feed) -> APIRouter:
             {
                 "view": view, "severity": severity or "", "family": family or "", "tenant": tenant,
                 "lane": lane or "", "entity": entity, "owner": owner, "detector": detector,
-                "since": since, "q": q, "sort": sort,
+                "since": since, "start": start, "until": until, "q": q, "sort": sort,
             }
         )  # fmt: skip
         try:
@@ -177,6 +179,7 @@ def router(feed: Feed) -> APIRouter:
 
     def look(who: Identity, after: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
         """Numbered OCSF lines, and the last number that was looked at."""
+        newest = feed.feeds.newest_finding()  # before the rows: what comes between is told again
         rows = feed.feeds.findings_after(after, who, limit)
         tenants = feed.known(who)
         ids = [of for _, _, of in rows if of]
@@ -190,7 +193,9 @@ def router(feed: Feed) -> APIRouter:
                 if of in known:
                     record["unmapped"]["incident"]["state"] = known[of].state
             lines.append((number, json.dumps(record, separators=(",", ":")).encode()))
-        return lines, rows[-1][0] if rows else after
+        if len(rows) == limit:
+            return lines, rows[-1][0]
+        return lines, max(after, newest, *(number for number, _, _ in rows[-1:]))
 
     @routes.get("/findings", response_class=Response, responses={200: _LINES})
     async def findings(

@@ -1,10 +1,11 @@
 """Which rows a filter asks for, and which of them somebody may see."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
 
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
@@ -23,9 +24,18 @@ def theirs(who: Identity, column: Any = N.tenant) -> ColumnElement[bool]:
 
 
 def matching(
-    wanted: Filter, who: Identity, now: datetime, *, sqlite: bool
+    wanted: Filter,
+    who: Identity,
+    now: datetime,
+    *,
+    sqlite: bool,
+    said: Sequence[str] | None = None,
 ) -> list[ColumnElement[bool]]:
-    """The conditions of a filter."""
+    """The conditions of a filter.
+
+    Args:
+        said: what its search found, if it was made already.
+    """
     where = [theirs(who)]
     if wanted.view in ("open", "mine", "monitor"):
         where += [N.active, N.inhibited_by.is_(None)]
@@ -47,7 +57,7 @@ def matching(
     start, until = wanted.opened
     where += [N.opened >= start.timestamp()] if start else []
     where += [N.opened < until.timestamp()] if until else []
-    where += [_says(wanted.q, who, sqlite=sqlite)] if wanted.q else []
+    where += [_says(wanted.q, who, said, sqlite=sqlite)] if wanted.q else []
     return where
 
 
@@ -57,14 +67,24 @@ def _owned(owner: str, who: Identity) -> ColumnElement[bool]:
     return N.owner == (who.name if owner == "me" else owner)
 
 
-def _says(asked: str, who: Identity, *, sqlite: bool) -> ColumnElement[bool]:
-    """The newest incidents that say something; that of a finding, if it is a finding's id."""
+def searched(asked: str, *, sqlite: bool, limit: int) -> Select[Any] | None:
+    """Ids of the newest incidents that say something; of a finding's, if it is a finding's id.
+
+    Returns:
+        None when there is nothing to look for.
+    """
     if _FINDING.fullmatch(asked):
-        return N.id.in_(select(F.incident).where(F.id == asked))
-    said = saying(asked, FOUND, sqlite=sqlite)
-    if said is None:
+        return select(F.incident).where(F.id == asked)
+    return saying(asked, limit, sqlite=sqlite)
+
+
+def _says(
+    asked: str, who: Identity, said: Sequence[str] | None, *, sqlite: bool
+) -> ColumnElement[bool]:
+    among = said if said is not None else searched(asked, sqlite=sqlite, limit=FOUND)
+    if among is None:
         return false()
-    found: ColumnElement[bool] = N.id.in_(said)
+    found: ColumnElement[bool] = N.id.in_(among)
     if who.tenants is None:
         return found
     # nobody learns by asking that a story names another tenant

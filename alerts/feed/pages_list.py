@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from sqlalchemy import delete, func, insert, select
 
+from alerts.feed.conditions import FOUND
 from alerts.feed.context import Feed
 from alerts.feed.filters import MAX_TEXT, SINCE, SORTS, VIEWS, Filter
 from alerts.feed.histogram import Grid, Step, stacked
@@ -31,14 +32,15 @@ def router(feed: Feed) -> APIRouter:
         wanted = Filter.of(request.query_params)
         at = feed.feeds.last_change()  # before the rows: what comes between is told again
         try:
-            page = feed.feeds.page(wanted, who, feed.now(), after)
+            said = feed.feeds.said(wanted.q)
+            page = feed.feeds.page(wanted, who, feed.now(), after, said=said)
         except BadCursor as error:
             raise Denied(400, str(error)) from None
         part = request.headers.get("hx-target") == "list"
         opened = request.query_params.get("open", "")[:64]
         count = feed.keep(
             ("count", wanted, who.tenants, who.name), 5.0,
-            lambda: feed.feeds.count(wanted, who, feed.now()),
+            lambda: feed.feeds.count(wanted, who, feed.now(), said),
         )  # fmt: skip
         return feed.page(
             "list_part.html" if part else "list.html",
@@ -54,7 +56,7 @@ def router(feed: Feed) -> APIRouter:
             spans=list(SINCE),
             saved=[] if part else _saved(feed, who),
             opened=opened,
-            crowded=feed.feeds.crowded(wanted.q),
+            crowded=FOUND if said is not None and len(said) > FOUND else 0,
             first=not after,
         )
 

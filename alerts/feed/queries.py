@@ -18,9 +18,10 @@ from sqlalchemy import (
     tuple_,
 )
 
-from alerts.feed.conditions import FOUND, matching, theirs
+from alerts.feed.conditions import FOUND, matching, searched, theirs
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
+from alerts.feed.tables import COST
 from alerts.incident import Incident
 from alerts.store_engine import reading
 from alerts.store_search import saying
@@ -77,17 +78,24 @@ class Feeds:
         self._sqlite = engine.dialect.name == "sqlite"
 
     def page(
-        self, wanted: Filter, who: Identity, now: datetime, after: str = "", size: int = PAGE
+        self,
+        wanted: Filter,
+        who: Identity,
+        now: datetime,
+        after: str = "",
+        size: int = PAGE,
+        said: Sequence[str] | None = None,
     ) -> Page:
         """One page of a list.
 
         Args:
             after: `next` of the page before.
+            said: what its search found, if it was made already.
         Raises:
             BadCursor: `after` is not from us.
         """
         order = _order(wanted.sort)
-        query = select(N.json, *order).where(*self.matching(wanted, who, now))
+        query = select(N.json, *order).where(*self.matching(wanted, who, now, said))
         if after:
             query = query.where(tuple_(*order) < tuple_(*_cursor(after, order)))
         query = query.order_by(*(column.desc() for column in order)).limit(size + 1)
@@ -97,26 +105,33 @@ class Feeds:
         more = len(rows) > size
         return Page(found, json.dumps(list(rows[size - 1][1:])) if more else None)
 
-    def count(self, wanted: Filter, who: Identity, now: datetime) -> int:
+    def count(
+        self, wanted: Filter, who: Identity, now: datetime, said: Sequence[str] | None = None
+    ) -> int:
         """How many match; `COUNTED + 1` when there are more than that."""
         some = select(literal(1)).select_from(INCIDENTS)
-        some = some.where(*self.matching(wanted, who, now)).limit(COUNTED + 1)
+        some = some.where(*self.matching(wanted, who, now, said)).limit(COUNTED + 1)
         with reading(self.engine) as connection:
             query = select(func.count()).select_from(some.subquery())
             return int(connection.execute(query).scalar() or 0)
 
-    def matching(self, wanted: Filter, who: Identity, now: datetime) -> list[ColumnElement[bool]]:
+    def matching(
+        self, wanted: Filter, who: Identity, now: datetime, said: Sequence[str] | None = None
+    ) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
-        return matching(wanted, who, now, sqlite=self._sqlite)
+        return matching(wanted, who, now, sqlite=self._sqlite, said=said)
 
-    def crowded(self, asked: str) -> int:
-        """`FOUND` when more incidents say something than one search finds, else 0."""
-        said = saying(asked, FOUND + 1, sqlite=self._sqlite) if asked else None
-        if said is None:
-            return 0
+    def said(self, asked: str) -> list[str] | None:
+        """Ids of the newest incidents that say something, one more than `FOUND` if there are more.
+
+        Returns:
+            None when nothing is asked for.
+        """
+        query = searched(asked, sqlite=self._sqlite, limit=FOUND + 1) if asked else None
+        if query is None:
+            return [] if asked else None
         with reading(self.engine) as connection:
-            query = select(func.count()).select_from(said.subquery())
-            return FOUND if int(connection.execute(query).scalar() or 0) > FOUND else 0
+            return [id for id in connection.execute(query).scalars() if id is not None]
 
     def some(self, ids: Sequence[str], who: Identity) -> dict[str, Incident]:
         """Incidents by id, as far as they may be seen."""
@@ -224,6 +239,11 @@ class Feeds:
         with reading(self.engine) as connection:
             return [(n, body, of) for n, body, of in connection.execute(query.limit(limit))]
 
+    def newest_finding(self) -> int:
+        """Number of the newest finding; 0 when there is none."""
+        with reading(self.engine) as connection:
+            return int(connection.execute(select(func.max(F.number))).scalar() or 0)
+
     def oldest_finding(self) -> int:
         """Number of the oldest finding that is kept; 0 when there is none."""
         with reading(self.engine) as connection:
@@ -285,7 +305,7 @@ def _order(sort: str) -> list[ColumnElement[Any]]:
         "last": [N.last],
         "opened": [N.opened],
         "severity": [N.rank, N.last],
-        "cost": [func.coalesce(N.cost_usd, literal(-1.0)), N.last],
+        "cost": [COST, N.last],
     }
     return [*first[sort], N.id]
 

@@ -12,9 +12,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     inspect,
+    literal_column,
     text,
 )
+from sqlalchemy.schema import CreateIndex
 
 from alerts.store_engine import writing
 from alerts.tables import INCIDENTS, OUTBOX
@@ -97,6 +100,7 @@ HEARTBEATS = Table(
 # Everything a filter looks at stands in the index, so that a search for what is rare among a
 # million incidents never reads their bodies.
 _N = INCIDENTS.c
+COST = func.coalesce(_N.cost_usd, literal_column("-1.0"))  # nothing known is less than nothing
 _LOOKED_AT = (
     _N.state, _N.rank, _N.family, _N.tenant, _N.lane, _N.entity, _N.owner, _N.mode,
     _N.inhibited_by, _N.cost_usd, _N.opened,
@@ -110,6 +114,8 @@ INDEXES = (
     Index("feed_all", _N.last, _N.id, _N.active, *_LOOKED_AT),
     Index("feed_tenant", _N.tenant, _N.last, _N.id),
     Index("feed_opened", _N.opened, _N.family, _N.rank, _N.tenant),
+    Index("feed_severity", _N.rank, _N.last, _N.id),
+    Index("feed_cost", COST, _N.last, _N.id),
     Index("feed_told", OUTBOX.c.subject),
 )  # fmt: skip
 
@@ -120,13 +126,10 @@ def prepare(engine: Engine) -> None:
     Raises:
         sqlite3.Error, StoreDown: try again.
     """
-    known = inspect(engine)
-    there = {i["name"] for each in (INCIDENTS, OUTBOX) for i in known.get_indexes(each.name)}
     with writing(engine) as connection:
         METADATA.create_all(connection)
         for index in INDEXES:
-            if index.name not in there:
-                index.create(connection)
+            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def has(engine: Engine, table: Table) -> bool:
