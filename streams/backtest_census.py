@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import NANO
-from detectors.features import HOUR_MS, MINUTE_MS
+from detectors.features import HOUR_MS, WINDOWS
 from schemas.reader import Reader
 from streams.columns import Columns
 
 MAX_KEYS = 1_000_000  # further keys are counted as `beyond`, and not otherwise
 MONTH_MS = 30 * 24 * HOUR_MS
-SPANS_MS = {"credential/5m": 5 * MINUTE_MS, "credential/1h": HOUR_MS}
+SPANS_MS = {spec.name: spec.width_ms for spec in WINDOWS if spec.lane == "credential"}
 
 Ints = npt.NDArray[np.int64]
 

@@ -9,7 +9,7 @@ LEAST_ALERTS = 3.0  # expected of a budget before its rate says anything
 LEAST_KEYS = 20  # below it a share of false alerts is extrapolated (docs/detection.md)
 LEAST_DAYS = 4.0  # of learning before alerts are counted in docs/detection.md
 WEEKS_DAYS = 14.0  # two of each weekday
-WIDTHS = {"credential/5m": "five minutes", "credential/1h": "an hour"}
+MINUTE_MS = 60_000
 
 
 def too_short(census: Census, budgets: Sequence[float]) -> list[str]:
@@ -21,7 +21,7 @@ def too_short(census: Census, budgets: Sequence[float]) -> list[str]:
 
 def _learning(census: Census) -> Iterator[str]:
     keys = len(census.keys)
-    for window in SPANS_MS:
+    for window, width_ms in SPANS_MS.items():
         wanted = [
             (channel.mature, kind.about.id)
             for kind in CATALOG
@@ -36,8 +36,13 @@ def _learning(census: Census) -> Iterator[str]:
             names = ", ".join(sorted({name for _, name in wanted}))
             yield (
                 f"{young:,} of {keys:,} keys were active in fewer than {least} windows of"
-                f" {WIDTHS[window]}: for them {names} had no habit of their own to compare with."
+                f" {_width(width_ms)}: for them {names} had no habit of their own to compare with."
             )
+
+
+def _width(ms: int) -> str:
+    hours, minutes = divmod(ms // MINUTE_MS, 60)
+    return f"{hours} hours" if hours > 1 else "an hour" if hours else f"{minutes} minutes"
 
 
 def _time(census: Census) -> Iterator[str]:
