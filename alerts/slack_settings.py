@@ -1,11 +1,12 @@
 """What the configuration may say about a Slack channel."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from alerts.base import Sink
 from alerts.destination_base import (
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from alerts.slack_hours import QuietHours
 
 Mode = Literal["off", "socket", "http"]
-Person = Annotated[str, StringConstraints(pattern=r"^([UWS][A-Z0-9]{2,20}|\*)$")]
+_PERSON = re.compile(r"[UWS][A-Z0-9]{1,20}|\*")
+
+
+def _person(value: str) -> str:
+    if not _PERSON.fullmatch(value):
+        raise ValueError('write ids such as "U012AB3CD" or "S0614TZR7", or "*" for everybody')
+    return value
+
+
+Person = Annotated[str, AfterValidator(_person)]
 
 
 @dataclass(frozen=True, slots=True)

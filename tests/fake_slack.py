@@ -43,6 +43,7 @@ class FakeSlack:
         shown: (channel, ts) -> message, as people see it now.
         broken: method -> errors it answers with, one after the other; a callable decides itself.
         lost: methods whose next answer never comes, though they are done.
+        then: what happens when a method is done and its answer is not sent yet; once each.
         scopes: what the token may not do: method -> error.
     """
 
@@ -54,6 +55,7 @@ class FakeSlack:
     shown: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     broken: dict[str, list[Any]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    then: dict[str, Callable[[], object]] = field(default_factory=dict)
     acks: list[dict[str, Any]] = field(default_factory=list)
     limited: int = 0
     port: int = 0
@@ -93,7 +95,15 @@ class FakeSlack:
 
     def forget(self) -> None:
         """An empty workspace again."""
-        for each in (self.calls, self.shown, self.broken, self.lost, self.acks, self._last):
+        for each in (
+            self.calls,
+            self.shown,
+            self.broken,
+            self.lost,
+            self.then,
+            self.acks,
+            self._last,
+        ):
             each.clear()  # type: ignore[attr-defined]
         self.groups, self.limited = {}, 0
 
@@ -159,6 +169,8 @@ class FakeSlack:
                 {"ok": False, "error": "ratelimited"}, status=429, headers=told
             )
         answer = getattr(self, f"_do_{method.replace('.', '_').lower()}")(channel, arguments)
+        if done := self.then.pop(method, None):
+            done()
         if method in self.lost:
             self.lost.remove(method)
             transport = request.transport

@@ -408,7 +408,7 @@ def settings(**given: Any) -> SlackSettings:
         ({"buttons": "socket", "app_token_env": "A"}, "may_press"),
         ({"buttons": "socket", "may_press": ["U12"]}, "app_token_file or app_token_env"),
         ({"buttons": "http", "may_press": ["*"]}, "signing_secret_file or signing_secret_env"),
-        ({"buttons": "http", "may_press": ["sam"]}, "pattern"),
+        ({"buttons": "http", "may_press": ["sam"]}, "U012AB3CD"),
         (
             {"buttons": "http", "may_press": ["*"], "signing_secret_env": "S",
              "listen": "0.0.0.0:80"},
