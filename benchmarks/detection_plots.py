@@ -30,21 +30,16 @@ def against_false(measured: dict[str, Any]) -> Figure:
             for scores in measured["streams"].values()
         )
         axes.plot(*zip(*points, strict=True), "o-", label=f"tripmeter, {group}")
-    for number, by in enumerate(measured["peers"].values()):
+    for number, (name, by) in enumerate(measured["peers"].items(), 1):
         if by[False]:
-            at = max(false_rate(by[False])["rate"], 1e-3)
-            axes.plot(at, _recall(by[False], "loud"), "x", color="0.35")
-            axes.annotate(str(number + 1), (at, _recall(by[False], "loud")), (4, 3),
-                          textcoords="offset points", fontsize=8)  # fmt: skip
-    names = [f"{n + 1} {name}" for n, name in enumerate(measured["peers"])]
+            place = (max(false_rate(by[False])["rate"], 1e-2), _recall(by[False], "loud"))
+            axes.plot(*place, "x", color="0.35", label=f"{number} {name} (loud)")
+            axes.annotate(str(number), place, (4, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("false alerts a key-month")
     axes.set_ylabel("share of attacks found")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    if names:
-        axes.set_title("x: peers' rules, loud. " + "; ".join(names[:5]) + "\n"
-                       + "; ".join(names[5:]), fontsize=6, loc="left")  # fmt: skip
+    figure.legend(frameon=False, fontsize=7, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -71,7 +66,7 @@ def _recall(scores: Sequence[dict[str, Any]], group: str) -> float:
 
 
 def _axes() -> tuple[Figure, Any]:
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 5.0), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
