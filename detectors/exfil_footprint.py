@@ -94,7 +94,7 @@ class ExfilFootprint(Detector):
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         session, tool = self.entity(event), event.tool_name
         if session is None or tool is None or event.status in ("error", "blocked"):
-            return
+            return ()
         state: Session = self._memory.get(session) or {"tools": {}, "sends": []}
         tools, sends = state["tools"], state["sends"]  # tool -> its first use
         if time_ms < tools.get(tool, time_ms + 1) and (tool in tools or len(tools) < MAX_TOOLS):
@@ -105,9 +105,14 @@ class ExfilFootprint(Detector):
             ids = list(event.tool_destination_ids[:MAX_DESTINATIONS])
             sends.append([time_ms, event.event_id, tool, ids, None])
         self._memory.put(session, state)
-        for send in sends:  # what comes late may have been before a call that sent
+        return self._look(event.tenant_id, session, state, time_ms) if sends else ()
+
+    def _look(
+        self, tenant: str | None, session: str, state: Session, time_ms: int
+    ) -> Iterator[Verdict]:
+        for send in state["sends"]:  # what comes late may have been before a call that sent
             if send[0] >= time_ms:
-                yield from self._judge(event.tenant_id, session, tools, send)
+                yield from self._judge(tenant, session, state["tools"], send)
 
     def _judge(
         self, tenant: str | None, session: str, tools: dict[str, int], send: list[Any]
@@ -145,21 +150,24 @@ class ExfilFootprint(Detector):
 
     def _visited(self, name: str, session: str, time_ms: int) -> int:
         """How many other sessions came here before, of the first ones."""
-        takers = self._memory.long.get(name) or ()
-        return sum(1 for at, who in takers if who != session and at < time_ms - SETTLED_MS)
+        _, takers = self._memory.long.get(name) or (0, {})
+        until = time_ms - SETTLED_MS
+        return sum(1 for who, at in takers.items() if who != session and at < until)
 
     def _visit(self, name: str, session: str, time_ms: int) -> None:
-        takers = self._memory.long.get(name) or []
-        if len(takers) >= TAKERS and time_ms >= takers[-1][0]:
-            self._memory.long.keep(name, takers)
+        """Counts a session among the first ones that came here: the newest, and each one's time."""
+        known = self._memory.long.get(name)
+        if known is None:
+            self._memory.long.put(name, [time_ms, {session: time_ms}])
             return
-        mine = next((one for one in takers if one[1] == session), None)
-        if mine is None:
-            insort(takers, [time_ms, session])
-        elif time_ms < mine[0]:
-            mine[0] = time_ms
-            takers.sort()
-        self._memory.long.put(name, takers[:TAKERS])
+        self._memory.long.keep(name, known)
+        newest, takers = known
+        if len(takers) >= TAKERS and time_ms >= newest:
+            return
+        takers[session] = min(time_ms, takers.get(session, time_ms))
+        if len(takers) > TAKERS:
+            del takers[max(takers, key=lambda who: (takers[who], who))]
+        known[0] = time_ms if time_ms > newest else max(takers.values())
 
     def _count(self, send: list[Any], odd: bool) -> None:
         """Notes once that something was sent, and once that it was rare."""

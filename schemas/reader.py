@@ -24,6 +24,7 @@ from schemas.shape import FIELDS, SHAPE, words_of
 
 Values = npt.NDArray[np.int64]
 TIMESTAMP = FIELDS["timestamp"]
+NEWLINE = ord("\n")
 _KINDS = [(name, number, int(SHAPE.kind[number])) for name, number in FIELDS.items()]
 _SCALE = SHAPE.scale.tolist()
 _WORDS = {name: words_of(name) for name, _, kind in _KINDS if kind == WORD}
@@ -39,7 +40,7 @@ class Lines(Sequence[Any]):
 
     def __init__(self, block: bytes, spans: Values) -> None:
         self._block, self._spans = block, spans
-        self._begins, self._ends, _ = spans.tolist()
+        self._begins, self._ends = spans[:2].tolist()
         self._known: list[Any] = [None] * len(self._begins)
 
     def __len__(self) -> int:
@@ -133,10 +134,10 @@ class Reader:
         """Reads NDJSON: one event on each line that is not blank."""
         if not block.endswith(b"\n"):
             block += b"\n"
-        room = block.count(b"\n")
+        data = np.frombuffer(block, np.uint8)
+        room = int(np.count_nonzero(data == NEWLINE))
         values, spans = self._room(room), np.empty((3, room), np.int64)
         seen = np.full(len(FIELDS), -1, np.int64)
-        data = np.frombuffer(block, np.uint8)
         count = scan(data, SHAPE, self._order, seen, spans, values)
         values, taken = values[:, :count], spans[2, :count]
         records, broken = Lines(block, spans[:, :count]), []
