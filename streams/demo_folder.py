@@ -87,14 +87,7 @@ class DemoFolder:
 
         print("Opening the feed with it; Ctrl-C ends it.")
         settings = Settings.model_validate({"feed": {"listen": "127.0.0.1:0"}})
-        return serve(self._folder, settings, open_it=True, page=f"/?open={self._worst()}")
-
-    def _worst(self) -> str:
-        """The dearest incident: the stolen key."""
-        from streams.store import Findings
-
-        found = Findings(self._folder).incidents(family="llmjacking", limit=1000)
-        return max(found, key=lambda i: i.cost_usd or 0.0).id if found else ""
+        return serve(self._folder, settings, open_it=True)
 
 
 def cache() -> Path:

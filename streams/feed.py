@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alerts.feed.settings import FeedSettings
 from alerts.incident_desk import Desk, Emit
 from alerts.store import AlertStore
+from alerts.store_query import Query
 from streams.configuration import BadConfig
 from streams.settings import split_address
 
@@ -82,6 +83,15 @@ def clock(data: Path) -> Callable[[], datetime]:
         return lambda: datetime.now(UTC)
     behind = datetime.now(UTC) - began
     return lambda: datetime.now(UTC) - behind
+
+
+def beginning(data: Path, store: AlertStore) -> str:
+    """The page a demo begins with: its dearest incident, beside the list. Empty for real data."""
+    if not (data / CLOCK_FILE).exists():
+        return ""
+    found = Query(store.engine).incidents(family="llmjacking", limit=1000)
+    dearest = max(found, key=lambda incident: incident.cost_usd or 0.0, default=None)
+    return f"/?open={dearest.id}" if dearest else ""
 
 
 def make_feed(

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from alerts.store import AlertStore
+from schemas.finding import Entity
 from streams.demo_folder import DemoFolder, has_browser
-from streams.feed import CLOCK_FILE, clock
+from streams.feed import CLOCK_FILE, beginning, clock
 from streams.output import Output
 from streams.store import Findings
 from tests.alerts_fakes import NOON, finding
@@ -26,6 +28,20 @@ def test_without_a_terminal_the_command_is_printed_and_all_is_well(
     assert (1, 1) == (len(kept.incidents()), len(kept.heartbeats()))
     assert NOON.replace(minute=1) == kept.incidents()[0].opened
     assert NOON.date() == clock(tmp_path / "demo")().date()
+
+
+def test_a_demos_feed_begins_with_its_dearest_story_and_no_other_feed_does(tmp_path: Path) -> None:
+    folder = DemoFolder(tmp_path)
+    dear = finding("dear", cost_usd=9.0, entity=Entity(lane="credential", id="hmac:2"))
+    folder.keep(Output(findings=[finding("cheap", cost_usd=1.0), dear]), NOON.timestamp())
+    folder.show()
+    store = AlertStore(tmp_path / "tripmeter.db")
+    [id] = [i.id for i in Findings(tmp_path).incidents() if i.entity.id == "hmac:2"]
+
+    assert f"/?open={id}" == beginning(tmp_path, store)
+    (tmp_path / CLOCK_FILE).unlink()
+    assert "" == beginning(tmp_path, store)
+    store.close()
 
 
 def test_another_demo_takes_the_place_of_the_first(tmp_path: Path) -> None:

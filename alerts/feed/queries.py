@@ -21,6 +21,7 @@ from sqlalchemy import (
 from alerts.feed.conditions import FOUND, matching, searched, tenants, theirs
 from alerts.feed.filters import Filter
 from alerts.feed.identity import Identity
+from alerts.feed.render import LANES
 from alerts.feed.tables import COST
 from alerts.incident import Incident
 from alerts.store_engine import reading
@@ -162,7 +163,7 @@ class Feeds:
         """Others of its entity, those that name its addresses, and open ones of its tenant."""
         e = incident.entity
         ways: list[tuple[str, ColumnElement[bool]]] = [
-            (f"same {e.lane}", (N.lane == e.lane) & (N.entity == e.id)),
+            (f"same {LANES[e.lane]}", (N.lane == e.lane) & (N.entity == e.id)),
         ]
         for address in list(addresses)[:MAX_ADDRESSES]:
             said = saying(address, MAX_RELATED + 1, sqlite=self._sqlite, whole=True)

@@ -103,8 +103,8 @@ def tell(told: Sequence[Told]) -> Story:
 
 def _telling(key: str, shown: Sequence[dict[str, Any]]) -> bool:
     """Whether a column of events is worth its place."""
-    told = {str(each.get(key)) for each in shown}
-    return told != {"None"} and (key not in _DULL or len(told) > 1)
+    told = {str(each[key]) for each in shown if each.get(key) not in (None, "")}
+    return len(told) > (key in _DULL)
 
 
 def met(findings: Sequence[Finding]) -> dict[str, list[str]]:

@@ -59,20 +59,18 @@ def serve(
     *,
     open_it: bool = False,
     link: str | None = None,
-    page: str = "",
 ) -> int:
     """Serves a folder's store until a signal.
 
     Args:
         link: a local user who gets a new one-time link.
-        page: where that link, or the first one, leads.
     Raises:
         BadConfig: the address cannot be used.
     """
     from alerts.feed.accounts import BadAccount
     from streams.commands.shared_incidents import store_of
     from streams.decide import from_outside
-    from streams.feed import Served, clock, listen, lock_probe, make_feed
+    from streams.feed import Served, beginning, clock, listen, lock_probe, make_feed
 
     store = store_of(argparse.Namespace(data=data), settings)
     feed = make_feed(
@@ -81,6 +79,7 @@ def serve(
     listener = listen(settings.feed)
     served = Served(feed, listener, settings.feed)
     served.server.until_signal()
+    page = beginning(data, store)
     try:
         way_in = served.first_link(page) or (served.link(link, page) if link else None)
     except BadAccount as error:
