@@ -31,9 +31,8 @@ REFUSED = frozenset(
         "no_text", "too_many_attachments",
     }
 )  # fmt: skip
-GONE = frozenset(
-    {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
-)
+DELETED = "message_not_found"
+GONE = frozenset({DELETED, "cant_update_message", "edit_window_closed", "thread_not_found"})
 PAGES = 10  # of 200 messages, looked through for one whose fate is unknown
 SKEW_S = 600.0  # by which our clock may be ahead of Slack's
 _CODE = re.compile("[a-z0-9_]{1,64}")
@@ -46,7 +45,7 @@ class Unsure(RetryLater):
 
 
 class Gone(Exception):
-    """There is no such message to edit, or no such thread."""
+    """There is no such message to edit, or no such thread; the text is Slack's word for it."""
 
 
 class NotAllowed(RetryLater):

@@ -9,7 +9,7 @@ from typing import Any
 
 from alerts.base import NotYet, Rejected, RetryLater
 from alerts.memory import Memory
-from alerts.slack_calls import Calls, Gone, NotAllowed, Unsure
+from alerts.slack_calls import DELETED, Calls, Gone, NotAllowed, Unsure
 from alerts.slack_chart import Past, can_draw, draw, warm
 from alerts.slack_digest import EVENT as DIGEST_EVENT
 from alerts.slack_digest import Digest, absorb, to_digest_message
@@ -109,7 +109,7 @@ class Deeds:
             channel = self._calls.id_of(self._channel)
             known = revision if isinstance(revision, int) else 0
             after = after.but(place=Place(channel, found["ts"]), revision=known)
-            after = after.with_parts(*news(row.incident))
+            after = after.with_parts(*news(row.incident, told.begun))
         return self._keep({id: after})[id]
 
     def _found(
@@ -174,8 +174,9 @@ class Deeds:
         try:
             if told.place is not None:
                 self._calls.edit(to_message(row.incident, row.finding, self._look), told.place)
-        except Gone:  # somebody deleted it: it is posted anew
-            return self._keep({id: Told()})[id]
+        except Gone as error:
+            if str(error) == DELETED or row.news or not row.incident.active:
+                return self._keep({id: Told()})[id]  # it is posted anew
         after = told.but(revision=row.incident.revision, edited=self._wall())
         return self._keep({id: after})[id]
 
@@ -237,7 +238,7 @@ class Deeds:
                 place = self._calls.post(message, self._channel)
             except Unsure:
                 raise
-            except RetryLater:
+            except (RetryLater, Rejected):
                 self._keep_digest(digest.model_copy(update={"place": None, "started": None}))
                 raise
         shown = grown.model_copy(update={"place": place, "edited": now, "started": None})

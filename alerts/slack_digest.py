@@ -33,6 +33,7 @@ MAX_LINE = 200
 MAX_NAME = 60
 MAX_NAMES = 50  # tenants it counts by name
 MAX_SHOWN = 3
+FLOOD = 10  # incidents from which on it is called one
 PAUSE = timedelta(minutes=10)  # after which another digest begins
 LENGTH = timedelta(hours=1)  # at most, so that a long flood notifies again
 EVENT = "tripmeter_digest"
@@ -166,7 +167,7 @@ def _title(digest: Digest) -> str:
         return f"{several} while it was quiet"
     length = digest.changed - digest.begun
     within = f" within {lasting(length)}" if length >= timedelta(seconds=2) else " at once"
-    return f"Flood: {several}{within}"
+    return f"{'Flood' if digest.count >= FLOOD else 'More'}: {several}{within}"
 
 
 def _numbers(digest: Digest) -> str:

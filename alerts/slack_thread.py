@@ -94,9 +94,10 @@ def part_of(entry: Entry) -> str:
     return f"{entry.change}@{entry.at.timestamp():.3f}" if news else ""
 
 
-def news(incident: Incident) -> tuple[str, ...]:
-    """The replies that a message which is posted only now makes superfluous."""
-    return tuple(part for entry in incident.history if (part := part_of(entry)))
+def news(incident: Incident, until: float | None = None) -> tuple[str, ...]:
+    """The replies that a message which is posted only now (or was, then) makes superfluous."""
+    entries = [e for e in incident.history if until is None or e.at.timestamp() <= until]
+    return tuple(part for entry in entries if (part := part_of(entry)))
 
 
 def evidence(finding: Finding, incident: Incident) -> dict[str, Any]:

@@ -274,6 +274,7 @@ class FakeSlack:
             status, text = queue.pop(0)
             return web.Response(status=status, text=text)
         if self._wait("hook"):
+            self.limited += 1
             return web.Response(status=429, text="rate_limited", headers={"Retry-After": "1"})
         self._new("hook", arguments)
         return web.Response(text="ok")

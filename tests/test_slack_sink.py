@@ -188,6 +188,30 @@ def test_a_message_that_somebody_deleted_is_posted_anew(bench: Bench) -> None:
     assert "ana has taken it" in text_of(message)
 
 
+def test_where_slack_forbids_edits_only_news_and_the_end_are_posted_anew(bench: Bench) -> None:
+    bench.thread = False
+    bench.restart()
+    bench.found(rich())
+    bench.told()
+    bench.slack.broken = {"chat.update": ["edit_window_closed"] * 9}
+    bench.did("ack")
+    assert 1 == len(bench.told())
+    bench.did("resolve")
+    assert 2 == len(bench.told())
+
+
+def test_what_got_worse_while_nobody_knew_whether_it_was_posted_is_still_told_aloud(
+    bench: Bench,
+) -> None:
+    bench.slack.lost = ["chat.postMessage"]
+    bench.found(finding())
+    bench.courier.step(bench.outbox)
+    bench.sleep(5)
+    bench.found(rich(id="worse"))
+    bench.told()
+    assert "worse" in parts(bench)
+
+
 def test_messages_and_replies_are_a_second_apart_and_never_limited(bench: Bench) -> None:
     bench.found(rich(), finding("b", entity=rich().entity.model_copy(update={"id": "hmac:2"})))
     bench.told()
