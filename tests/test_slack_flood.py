@@ -136,6 +136,22 @@ def test_a_limit_that_slack_enforces_is_waited_out_and_loses_nothing(bench: Benc
     assert (43, 0) == (counted(bench), bench.waiting())
 
 
+def test_after_an_outage_there_is_one_summary_that_says_what_is_over(
+    bench: Bench,
+) -> None:
+    bench.slack.broken = {"chat.postMessage": ["service_unavailable"] * 999}
+    bench.found(*many(30), *many(2, Severity.CRITICAL, start=100))
+    bench.told(900)
+    for incident in bench.query.incidents(rank=4, limit=100)[:20]:
+        bench.did("resolve", incident)
+    bench.slack.broken = {}
+    bench.told(600)
+    (digest,) = digests(bench)
+    assert (32, 0) == (counted(bench), bench.waiting())
+    assert "are over" in digest["text"] and len(bench.slack.messages()) <= 3
+    assert 1 == len(bench.faults)
+
+
 def test_at_night_only_criticals_are_told(workspace: FakeSlack, tmp_path: Path) -> None:
     bench = night(workspace, tmp_path, at(22))
     bench.found(*many(3), *many(1, Severity.CRITICAL, start=100))

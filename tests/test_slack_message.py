@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from slack_sdk.models.attachments import BlockAttachment
 from slack_sdk.models.blocks import Block
 
@@ -14,7 +16,7 @@ from alerts.incident import Action, Incident, Policy
 from alerts.incident_steps import act, receive
 from alerts.slack_digest import Digest, absorb, to_digest_message
 from alerts.slack_message import COLORS, GREY, Look, headline, said, to_message
-from alerts.slack_text import code, escape
+from alerts.slack_text import code, escape, prose, words
 from alerts.slack_thread import evidence, next_reply
 from alerts.slack_told import Told
 from alerts.text import plain
@@ -202,6 +204,15 @@ def test_escapes_are_never_torn() -> None:
 
 def test_an_escaped_text_is_never_longer_than_asked() -> None:
     assert [] == [limit for limit in range(1, 300) if len(escape(HOSTILE * 3, limit)) > limit]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from("<>&`*_~:/@#|!\n\u202e\u200b\x1b ab€😀")), st.integers(1, 40))
+def test_whatever_is_written_has_no_effect_and_keeps_to_its_length(text: str, limit: int) -> None:
+    for made in (words(text, limit), prose(text, limit), code(text, limit)[1:-1]):
+        assert len(made) <= limit
+        assert [] == re.findall(r"[<>`\n\u202e\u200b\x1b]|&(?!(?:amp|lt|gt);)", made)
+    assert "://" not in words(text, limit) and not set("*_~") & set(prose(text, limit))
 
 
 def test_code_cannot_be_ended_from_inside() -> None:
