@@ -2,9 +2,9 @@
 
 - `base`: what the author of a sink has to know
 - `incident` (`_steps`, `_inhibition`, `_desk`), `silences`: what people handle, and decide
-- `outbox`, `outbox_queue`, `outbox_lease`, `courier`, `retry`, `deliverer`: rows, who may send, one
-  destination, its pauses, all destinations
-- `store` (`_work`, `_query`, `_trim`, `_engine`), `tables`: where all of it is kept
+- `outbox` (`_queue`, `_counts`, `_lease`, `_log`), `courier`, `retry`, `deliverer`: rows, who may
+  send, what became of them, one destination, its pauses, all destinations
+- `store` (`_work`, `_query`, `_search`, `_trim`, `_engine`), `tables`: where all of it is kept
 - `destinations`, `routes`, `destination_settings`, `destination_base`, `secret`: who is told what
 - `ocsf` (and `ocsf_fit`), `ecs`, `cef`: findings for machines; `evidence`, `text` help them
 - `file`, `splunk_hec`, `elastic`, `syslog` (and `syslog_stream`), `sentinel`, `secops`,

@@ -55,8 +55,8 @@ def _line(delivery: Delivery, product_version: str, longest: int, message: int) 
         str(SEVERITIES[finding.severity]),
     )
     addresses = [each for each in values(finding, "client_address") if is_ip(each)]
-    v4 = next((each for each in addresses if "." in each), None)
-    v6 = next((each for each in addresses if "." not in each), None)
+    v4 = next((each for each in addresses if ":" not in each), None)
+    v6 = next((each for each in addresses if ":" in each), None)
     techniques = " ".join(technique.id for technique in finding.techniques)
     fields: list[tuple[str, object]] = [
         ("rt", body["time"]),

@@ -9,6 +9,7 @@ import msgspec
 Record = dict[str, Any]
 KEPT_EVENTS = 3  # of the evidence, in the first step
 LONGEST_TEXTS = (256, 64, 24)  # characters of any text, in the last steps
+LONGEST_ID = 64
 
 
 def encoded(record: Record) -> bytes:
@@ -62,8 +63,13 @@ def _shorter(longest: int) -> Callable[[Record], Record]:
             case list():
                 return [shorten(each) for each in value[:20]]
             case dict():
-                return {name: shorten(each) for name, each in value.items()}
+                return {name: shorten_named(name, each) for name, each in value.items()}
         return value
+
+    def shorten_named(name: str, value: Any) -> Any:
+        """An id stays whole, or nobody finds the record again; one of others' making is cut."""
+        whole = name == "uid" and isinstance(value, str) and len(value) <= LONGEST_ID
+        return value if whole else shorten(value)
 
     def step(record: Record) -> Record:
         result: Record = shorten(record)

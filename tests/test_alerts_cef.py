@@ -42,6 +42,9 @@ def test_an_address_of_version_six_has_its_own_field() -> None:
     seen = {"events": [{"client_address": "2001:db8::1"}]}
     _, fields = parsed(line_of(deliveries(rich(evidence=seen))[0]))
     assert ("2001:db8::1", None) == (fields["c6a2"], fields.get("src"))
+    seen = {"events": [{"client_address": "::ffff:192.0.2.1"}]}
+    _, fields = parsed(line_of(deliveries(rich(evidence=seen))[0]))
+    assert ("::ffff:192.0.2.1", None) == (fields["c6a2"], fields.get("src"))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ def test_a_record_fits_below_a_limit_and_stays_valid(each: Finding, limit: int) 
     )
 
 
+@pytest.mark.parametrize("each", EVERY)
+def test_ids_stay_whole_however_short_a_record_has_to_be(each: Finding) -> None:
+    whole = each.model_copy(update={"id": "0123456789abcdef" * 2})
+    full = to_ocsf(whole, uid=f"{whole.id}#closed-12")
+    short = json.loads(fitted(full, 100))  # as short as it gets
+    told = (short["metadata"]["uid"], short["finding_info"]["uid"])
+    assert (f"{whole.id}#closed-12", whole.id) == told
+
+
 def test_findings_of_one_family_on_one_key_correlate() -> None:
     probe, spend = to_ocsf(finding("f-1")), to_ocsf(rich(id="f-2"))
     assert "llmjacking:credential:hmac:819685611e044dc4" == probe["metadata"]["correlation_uid"]
