@@ -25,7 +25,8 @@ from alerts.secret import Secret
 MAX_BODY = 20_000  # bytes, as the specification advises
 MAX_SECRETS = 4  # while they are rotated
 EVENTS = {"create": "finding.created", "update": "finding.updated", "close": "finding.closed"}
-_NAT64 = ip_network("64:ff9b::/96")
+_UNICAST = ip_network("2000::/3")  # what is not in it leads nowhere, or back (NAT64, ::127.0.0.1)
+_SPECIAL = [ip_network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]  # IANA's
 HINT = "is the url that of the webhook, and does it know our secret?"
 
 
@@ -155,7 +156,8 @@ def refuse_private(address: str) -> None:
     ip: Any = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
         ip = ip.ipv4_mapped or ip.sixtofour or ip
-    embedded = isinstance(ip, IPv6Address) and ip in _NAT64
-    if embedded or not ip.is_global or ip.is_multicast:
+    elsewhere = isinstance(ip, IPv6Address) and ip not in _UNICAST
+    special = any(ip.version == each.version and ip in each for each in _SPECIAL)
+    if elsewhere or special or not ip.is_global or ip.is_multicast:
         reason = f"{address} is not a public address; set allow_private = true if that is intended"
         raise RetryLater(reason, operator=True)
