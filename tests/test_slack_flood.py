@@ -52,18 +52,18 @@ def test_a_few_incidents_have_a_message_each(bench: Bench) -> None:
 
 
 def test_a_flood_is_one_digest_beside_the_first_criticals(bench: Bench) -> None:
-    bench.found(*many(300), *many(20, Severity.CRITICAL, start=300))
+    bench.found(*many(120), *many(20, Severity.CRITICAL, start=300))
     bench.told()
     singles = [m for m in bench.slack.messages() if m not in digests(bench)]
     assert (1, 5) == (len(digests(bench)), len(singles))
     assert all(m["text"].startswith("CRITICAL") for m in singles)
-    assert (320, 0, 0) == (counted(bench), bench.waiting(), bench.slack.limited)
+    assert (140, 0, 0) == (counted(bench), bench.waiting(), bench.slack.limited)
 
 
 def test_a_critical_overtakes_a_flood(bench: Bench) -> None:
-    for second in range(30):
+    for second in range(12):
         bench.found(*many(10, start=10 * second))
-        if second == 20:
+        if second == 8:
             bench.found(finding("worst", entity=key(9999), severity=Severity.CRITICAL))
             begun = bench.clock.now
         bench.told(1)
@@ -72,17 +72,17 @@ def test_a_critical_overtakes_a_flood(bench: Bench) -> None:
         call.at for call in bench.slack.calls if call.arguments["text"].startswith("CRITICAL")
     )
     assert posted - begun <= 3.0
-    assert (301, 0) == (counted(bench), bench.waiting())
+    assert (121, 0) == (counted(bench), bench.waiting())
 
 
 def test_a_digest_grows_in_place_and_not_with_every_finding(bench: Bench) -> None:
-    for second in range(30):
+    for second in range(15):
         bench.found(*many(10, start=10 * second))
         bench.told(1)
     bench.told()
     (digest,) = digests(bench)
-    assert "Flood: 300 incidents" in digest["text"] and "290 more in the feed" in text_of(digest)
-    assert bench.slack.methods().count("chat.update") <= 12
+    assert "Flood: 150 incidents" in digest["text"] and "140 more in the feed" in text_of(digest)
+    assert bench.slack.methods().count("chat.update") <= 7
 
 
 def test_what_becomes_of_incidents_in_a_digest_is_seen_there(bench: Bench) -> None:
@@ -136,6 +136,7 @@ def test_a_limit_that_slack_enforces_is_waited_out_and_loses_nothing(bench: Benc
     assert (43, 0) == (counted(bench), bench.waiting())
 
 
+@pytest.mark.slow
 def test_after_an_outage_there_is_one_summary_that_says_what_is_over(
     bench: Bench,
 ) -> None:
