@@ -284,6 +284,21 @@ def test_a_stream_ends_when_its_reader_is_locked_out(tmp_path: Path) -> None:
     assert (False, False) == (sessions.alive(bob), sessions.alive(program))
 
 
+def test_whom_a_provider_vouches_for_is_locked_out_by_name(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    client = office.anonymous()
+    office.feed.accounts.make("root", "admin", None)
+    client.cookies.set(office.feed.cookie, office.feed.sessions.begin("eve@x.example", "analyst"))
+    assert 200 == client.get("/").status_code
+
+    office.feed.accounts.make("eve@x.example", "viewer", None)
+    office.feed.accounts.disable("eve@x.example", disabled=True)
+    client.cookies.set(office.feed.cookie, office.feed.sessions.begin("eve@x.example", "analyst"))
+
+    assert 303 == client.get("/").status_code
+    office.store.close()
+
+
 def test_a_locked_user_is_out_at_once_and_the_last_admin_stays(tmp_path: Path) -> None:
     office = Office(tmp_path)
     root, bob = office.signed_in("admin", name="root"), office.signed_in("viewer", name="bob")

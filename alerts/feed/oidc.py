@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import httpx
+from anyio import to_thread
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -70,6 +71,8 @@ def router(feed: Feed, settings: OidcSettings) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     provider = Provider(settings)
     signer = URLSafeTimedSerializer(secrets.token_hex(32), salt="oidc")
+    if settings.client_secret_env and not os.environ.get(settings.client_secret_env):
+        log.error("feed.oidc.client_secret_env: %s is not set", settings.client_secret_env)
 
     def client(request: Request) -> AsyncOAuth2Client:
         base = feed.settings.public_url or str(request.base_url).rstrip("/")
@@ -127,8 +130,8 @@ def router(feed: Feed, settings: OidcSettings) -> APIRouter:
             raise Denied(502, "the sign-in provider refused; try again") from None
         claims = await _claims(provider, keys, str(token.get("id_token", "")), begun["nonce"])
         name, role, tenants = who_is(settings, claims)
-        feed.note(request, name, "signed in", "oidc", role)
-        secret = feed.sessions.begin(name, role, tenants)
+        await to_thread.run_sync(feed.note, request, name, "signed in", "oidc", role)
+        secret = await to_thread.run_sync(feed.sessions.begin, name, role, tenants)
         answer = enter(feed, RedirectResponse(begun["next"], 303), secret)
         answer.delete_cookie(COOKIE, path="/oidc")
         return answer

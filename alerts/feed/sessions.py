@@ -78,13 +78,13 @@ class Sessions:
         ).join_from(SESSIONS, USERS, u.name == s.name, isouter=True)  # fmt: skip
         with reading(self._engine) as connection:
             row = connection.execute(query.where(s.hash == hashed)).first()
-        if row is None or row.expires <= self._now():
+        if row is None or row.expires <= self._now() or row.disabled:
             return None
         if row.given is not None:
             return Identity(
                 row.name, row.given, tenants_of_text(row.limited), None, False, row.hash, row.csrf
             )
-        if row.role is None or row.disabled:
+        if row.role is None:
             return None
         tenants = tenants_of_text(row.tenants)
         return Identity(row.name, row.role, tenants, None, True, row.hash, row.csrf)
