@@ -54,8 +54,11 @@ def make_app(
         headers = request.headers
         signature = headers.get("x-slack-signature", "")
         stamp = headers.get("x-slack-request-timestamp", "")
-        if not stamp.isdigit() or not verifier.is_valid(body, stamp, signature):
-            return Response(status_code=401)
+        try:
+            if not stamp or not verifier.is_valid(body, stamp, signature):
+                return Response(status_code=401)
+        except ValueError:  # a stamp that is no number, a body that is no text
+            return Response(status_code=400)
         if signature in seen:  # recorded and played again
             return Response(status_code=409)
         seen[signature] = None

@@ -30,7 +30,10 @@ from alerts.slack_people import People
 from alerts.slack_press import read
 from alerts.slack_settings import SlackSettings
 from alerts.slack_socket import Socket
+from alerts.store import AlertStore
 from schemas.finding import Severity
+from streams.delivery import Delivery
+from streams.settings import Settings
 from tests.alerts_fakes import HOSTILE, finding, golden, hostile, rich
 from tests.fake_slack import FakeSlack, fake_slack
 from tests.fake_slack_kit import Bench, key, many, text_of
@@ -384,6 +387,20 @@ def test_what_is_not_signed_now_or_no_payload_is_refused(
     assert "open" == office.incident.state
 
 
+@pytest.mark.parametrize("stamp", ["", "now", "²", "1" * 5000, "-1"])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"payload=%7B%7D"])
+def test_strange_headers_and_bodies_are_refused_calmly(
+    office: Office, stamp: str, body: bytes
+) -> None:
+    async def send() -> int:
+        transport = httpx.ASGITransport(make_app(lambda: SECRET, office.answers.handle))
+        headers = {"X-Slack-Request-Timestamp": stamp.encode(), "X-Slack-Signature": b"v0=1"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return (await client.post("/slack/actions", content=body, headers=headers)).status_code
+
+    assert asyncio.run(send()) in (400, 401)
+
+
 def test_it_listens_where_it_is_told_to_and_stops(office: Office) -> None:
     http = Http(make_app(lambda: SECRET, office.answers.handle), ("127.0.0.1", 0))
     http.start()
@@ -433,6 +450,29 @@ def test_destinations_of_one_app_share_a_connection(office: Office, tmp_path: Pa
     ]
     assert [Socket] == [type(each) for each in listeners(sinks, office.bench.desk)]
     assert [] == listeners(sinks[2:], office.bench.desk)
+
+
+def test_buttons_come_and_go_with_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    token = str(tmp_path / "secret")
+    mute = {"type": "slack", "channel": "C01", "token_file": token}
+    http = {"buttons": "http", "may_press": ["*"], "signing_secret_file": token}
+
+    def config(**more: Any) -> Settings:
+        table = {"soc": {**mute, **more}}
+        return Settings.model_validate({"store": {"findings_file": ""}, "destinations": table})
+
+    delivery = Delivery(tmp_path, config(**http, listen="127.0.0.1:0"))
+    delivery.start(AlertStore(tmp_path / "tripmeter.db"), lambda findings: None)
+    (listener,) = delivery._listeners
+    assert isinstance(listener, Http)
+    url = f"http://127.0.0.1:{listener.port}/slack/actions"
+    assert 401 == httpx.post(url).status_code
+    delivery.reload(config())
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(url)
+    assert [] == delivery._listeners
+    delivery.stop()
 
 
 def test_a_finding_in_monitor_mode_is_quiet_unless_asked_for() -> None:
