@@ -24,6 +24,7 @@ from detectors.repeated_call import RepeatedCall
 from detectors.resource_enumeration import ResourceEnumeration
 from detectors.revoked_key import RevokedKey
 from detectors.runaway_session import RunawaySession
+from detectors.second_user import SecondUser
 from detectors.shared_cache import SharedCache
 from detectors.shared_key import SharedKey
 from detectors.shared_session import SharedSession
@@ -47,6 +48,7 @@ CATALOG: tuple[type[Detector], ...] = (
     StolenKeySpend,
     NewOrigin,
     KeyBeacon,
+    SecondUser,
     SharedKey,
     OneOriginManyKeys,
     CanaryKey,

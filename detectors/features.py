@@ -7,6 +7,7 @@ Columns and masks named here are computed in `streams.columns`.
 
 from dataclasses import dataclass, field
 
+from detectors.records import Recorded
 from schemas.finding import Lane
 
 MINUTE_MS = 60_000
@@ -60,6 +61,7 @@ class WindowSpec:
         width_ms: length of a window; a key's boundaries are shifted by its hash.
         learned: features whose usual size is learned when windows close.
         counted: features that are rare counts; their long-run rate is learned.
+        recorded: features whose highest window is remembered.
     """
 
     name: str
@@ -69,6 +71,7 @@ class WindowSpec:
     features: tuple[Feature, ...]
     learned: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
     index: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -120,6 +123,31 @@ CREDENTIAL_1H = WindowSpec(
     counted=("new_addresses",),
 )
 
+CREDENTIAL_1D = WindowSpec(
+    name="credential/1d",
+    lane="credential",
+    select="model_call",
+    width_ms=24 * HOUR_MS,
+    features=(
+        Total("calls", "calls", "model calls", "one"),
+        Total("tokens", "tokens", "input and output tokens", "tokens"),
+        Total("nanousd", "nano-dollars", "estimated cost", "nanousd"),
+        Total("active_hours", "hours", "hours in which the key was used", "one", "begins_hour"),
+        Total(
+            "address_hours",
+            "hours",
+            "hours of use, counted for each address that used the key in them",
+            "one",
+            "address_begins_hour",
+        ),
+    ),
+    recorded=(
+        Recorded("active_hours", slack=12.0, heavy=0.023),
+        Recorded("address_hours", slack=12.0, heavy=0.023),
+        Recorded("nanousd", slack=50_000_000.0, heavy=0.15, steep=0.56),
+    ),
+)
+
 ORIGIN_10M = WindowSpec(
     name="origin/10m",
     lane="origin",
@@ -132,4 +160,4 @@ ORIGIN_10M = WindowSpec(
     ),
 )
 
-WINDOWS: tuple[WindowSpec, ...] = (CREDENTIAL_5M, CREDENTIAL_1H, ORIGIN_10M)
+WINDOWS: tuple[WindowSpec, ...] = (CREDENTIAL_5M, CREDENTIAL_1H, CREDENTIAL_1D, ORIGIN_10M)

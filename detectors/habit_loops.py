@@ -19,17 +19,17 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
     """Learns closed windows; what was usual until now is kept as the version before.
 
     Args:
-        small: columns by key: n, taught, first, mean, square, count, row, version.
+        small: columns by key: n, taught, first, mean, square, count, row, version, most.
         tall: columns by row of the promoted: peak, peaks, last_peak, last_high.
-        old: columns by key: tail and count of the version before.
-        asked: by window: key, number, totals, and per learned feature whether it is usual.
-        spec: the learned and the counted features, windows of one cluster, months a window, and
-            peaks before the tail is described by them.
+        old: columns by key: tail, count and most of the version before.
+        asked: by window: key, number, totals, and whether it is usual.
+        spec: the learned, the counted and the recorded features, windows of one cluster, months a
+            window, and peaks before the tail is described by them.
     """
-    n, taught, first, mean, square, count, row, version = small
+    n, taught, first, mean, square, count, row, version, most = small
     keys, windows, totals, usual = asked
-    learned, counted, gap, months_per_window, enough = spec
-    tails, counts = old
+    learned, counted, recorded, gap, months_per_window, enough = spec
+    tails, counts, mosts = old
     for at in range(len(keys)):
         key = keys[at]
         if n[key] == 0:
@@ -40,13 +40,19 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
                 _describe(small, tall, key, place, months, enough, tails, key)
             for place in range(len(counted)):
                 counts[key, place] = count[key, place]
+            for place in range(len(recorded)):
+                mosts[key, place] = most[key, place]
         version[key, 1], version[key, 0] = version[key, 0], windows[at]
         n[key] += 1
-        start, whole = taught[key] == 0, True
+        for place in range(len(counted)):
+            count[key, place] += totals[at, counted[place]]
+        if not usual[at]:
+            continue
+        start = taught[key] == 0
+        taught[key] += 1
+        for place in range(len(recorded)):
+            most[key, place] = max(most[key, place], totals[at, recorded[place]])
         for place in range(len(learned)):
-            if not usual[at, place]:
-                whole = False
-                continue
             value = log1p(totals[at, learned[place]])
             power = value * value
             if start:  # the first lesson is taken as it is
@@ -56,9 +62,6 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
                 square[key, place] = FADING * power + (1 - FADING) * square[key, place]
             if row[key] >= 0:
                 _keep_peak(tall, row[key], place, windows[at], value, gap)
-        taught[key] += whole
-        for place in range(len(counted)):
-            count[key, place] += totals[at, counted[place]]
 
 
 @compiled
@@ -68,12 +71,12 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
     Args:
         small, tall, old, spec: as for `learn`.
         asked: keys and windows.
-        found: filled in: tails, how many windows they were learned from, counts.
+        found: filled in: tails, how many windows they were learned from, counts, records.
     """
-    n, _, first, _, _, count, _, version = small
+    n, _, first, _, _, count, _, version, most = small
     keys, windows = asked
-    learned, counted, _, months_per_window, enough = spec
-    tails, known, counts = found
+    learned, counted, recorded, _, months_per_window, enough = spec
+    tails, known, counts, records = found
     for at in range(len(keys)):
         key = keys[at]
         before = version[key, 0] > windows[at] - 2
@@ -87,6 +90,8 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
                 _describe(small, tall, key, place, months, enough, tails, at)
         for place in range(len(counted)):
             counts[at, place] = old[1][key, place] if before else count[key, place]
+        for place in range(len(recorded)):
+            records[at, place] = old[2][key, place] if before else most[key, place]
 
 
 @inlined
@@ -94,7 +99,7 @@ def _describe(
     small: Any, tall: Any, key: int, place: int, months: float, enough: int, tails: Any, at: int
 ) -> None:
     """What is usual now: typical, log tail, scale, log rate; into the row `at` of `tails`."""
-    n, _, _, mean, square, _, row, _ = small
+    n, _, _, mean, square, _, row, _, _ = small
     peak, peaks = tall[0], tall[1]
     mu = mean[key, place]
     deviation = sqrt(max(square[key, place] - mu * mu, 0.0))

@@ -42,11 +42,13 @@ class Habits:
         self.spec = spec
         self.learned = [spec.index[name] for name in spec.learned]
         self.counted = [spec.index[name] for name in spec.counted]
-        features, counts = len(self.learned), len(self.counted)
+        self.recorded = [spec.index[law.feature] for law in spec.recorded]
+        features, counts, records = len(self.learned), len(self.counted), len(self.recorded)
         self.months_per_window = spec.width_ms / MONTH_MS
         self._spec = (
             np.array(self.learned, np.int64),
             np.array(self.counted, np.int64),
+            np.array(self.recorded, np.int64),
             CLUSTER_MS // spec.width_ms,
             self.months_per_window,
             ENOUGH_PEAKS,
@@ -58,10 +60,12 @@ class Habits:
             "mean": ((features,), 0.0, np.float64),  # of log1p(total)
             "square": ((features,), 0.0, np.float64),  # of log1p(total) squared
             "count": ((counts,), 0, np.int32),  # sums of the counted features
+            "most": ((records,), 0, np.int64),  # highest totals of the recorded features
             "row": ((), -1, np.int32),  # of the promoted, else -1
             "version": ((2,), NEVER, np.int32),  # newest windows that were learned, newest first
             "tail": ((features, 4), 0.0, np.float32),  # of the version before the newest
             "counts": ((counts,), 0, np.int32),  # likewise
+            "mosts": ((records,), 0, np.int64),  # likewise
         }
         self.size = 0
         self.grow(64)
@@ -95,41 +99,45 @@ class Habits:
     mean: Floats
     square: Floats
     count: npt.NDArray[np.int32]
+    most: Ints
     row: npt.NDArray[np.int32]
     version: npt.NDArray[np.int32]
     tail: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
+    mosts: Ints
 
     def learn(self, keys: Any, windows: Any, totals: Ints, usual: npt.NDArray[np.bool_]) -> None:
         """Learns closed windows, at most one per key, and publishes what is usual now.
 
         Args:
             totals: rows of all features.
-            usual: per learned feature; what was judged an attack is False and is not learned.
+            usual: by window; what was judged an attack is False and is not learned.
         """
         self._promote(keys[self.n[keys] == PROMOTE_AFTER - 1])
         asked = (keys, windows, totals, usual)
         habit_loops.learn(*self._known(), asked, self._spec)
 
-    def pinned(self, keys: Any, windows: Any) -> tuple[Any, Any, Any]:
+    def pinned(self, keys: Any, windows: Any) -> tuple[Any, Any, Any, Any]:
         """The newest version from a window two or more before.
 
         It stays the same from when the window opens until it closes.
 
         Returns:
             By window: the tails of the learned features `[windows, features, 4]` as typical, log
-            tail, scale, log rate; how many windows they were learned from; the counts.
+            tail, scale, log rate; how many windows they were learned from; the counts; the records.
         """
         size = len(keys)
         tails = np.empty((size, len(self.learned), 4), np.float32)
-        found = (tails, np.empty(size, np.int64), np.empty((size, len(self.counted)), np.int64))
+        counts = np.empty((size, len(self.counted)), np.int64)
+        records = np.empty((size, len(self.recorded)), np.int64)
+        found = (tails, np.empty(size, np.int64), counts, records)
         habit_loops.pinned(*self._known(), (keys, windows), self._spec, found)
         return found
 
     def _known(self) -> tuple[Any, Any, Any]:
         small = (self.n, self.taught, self.first, self.mean, self.square, self.count, self.row)
         tall = (self.peak, self.peaks, self.last_peak, self.last_high)
-        return (*small, self.version), tall, (self.tail, self.counts)
+        return (*small, self.version, self.most), tall, (self.tail, self.counts, self.mosts)
 
     def _promote(self, keys: Ints) -> None:
         for key in keys.tolist():

@@ -8,6 +8,7 @@ from typing import Any
 
 DAY_MS = 86_400_000
 QUIET_MS = DAY_MS  # after the last window that was over, the same detector is quiet this long
+LEAST_QUIET = 3  # windows; what was told is known two windows later
 ACCEPT_MS = DAY_MS  # a level that held this long is learned
 ESCALATE = 10  # times the total that was told before
 MAX_ALARMS = 100_000
@@ -22,7 +23,7 @@ class Alarms:
     """
 
     def __init__(self, width_ms: int) -> None:
-        self.quiet = QUIET_MS // width_ms
+        self.quiet = max(QUIET_MS // width_ms, LEAST_QUIET)
         self.accept = ACCEPT_MS // width_ms
         self.keys: set[int] = set()
         self.forgotten = 0

@@ -13,6 +13,7 @@ NEVER = -(2**31)
 NO_LIMIT = 2**62
 MOST = 2.0**61  # of a learned limit
 MOST_LOG = 40.0
+LEAST_BEYOND = 0.02  # see `detectors.records`
 
 
 @compiled
@@ -75,15 +76,16 @@ def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> Non
     """Writes down the limits by which windows that open now are judged.
 
     Args:
-        habits: by window: tails, windows learned from, counts, first window of its key.
+        habits: by window: tails, windows learned from, counts, records, first window of its key.
         channels: by channel: limit, windows its key must have, windows from which it is not
-            looked at, alerts a month, learned and counted feature or -1.
+            looked at, alerts a month, learned, counted and recorded feature or -1, slack, width
+            and steepness of its record's law.
         width: of a window, as a share of a month.
         asked: windows and cells of what opens.
         limit: filled in, by cell and channel.
     """
-    tails, known, counts, first = habits
-    above, least, below, shares, learned, counted = channels
+    tails, known, counts, records, first = habits
+    above, least, below, shares, learned, counted, recorded, slack, heavy, steep = channels
     windows, cells = asked
     for at in range(len(cells)):
         cell = cells[at]
@@ -99,6 +101,12 @@ def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> Non
             if counted[channel] >= 0:
                 before = counts[at, counted[channel]]
                 most = max(most, rare_count(before, months, shares[channel], width))
+            if recorded[channel] >= 0:
+                record = records[at, recorded[channel]] + slack[channel]
+                often = heavy[channel] / width / ((known[at] + 1) * shares[channel])
+                beyond = max(LEAST_BEYOND, often ** (1 / steep[channel]))
+                reach = (1 + beyond) * record - slack[channel]
+                most = max(most, np.int64(min(reach, MOST)))
             limit[cell, channel] = most
 
 

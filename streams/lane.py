@@ -58,10 +58,12 @@ class Lane:
         self.keys = Keys(max_keys, self._grow)
         for spec in specs:
             watched = [(d, c) for d in detectors for c in d.channels if c.window == spec.name]
+            if spec.recorded and not watched:
+                continue  # nobody wants the records, and they take memory
             self.windows.append(Windows(spec, self.keys, watched, budget, lateness_ms))
         self.tellers = [Teller(windows, reporter, NAME_OF[name]) for windows in self.windows]
-        hours = [windows for windows in self.windows if windows.spec is CREDENTIAL_1H]
-        self.tenants = WindowTenants(hours[0].cells) if hours else None
+        self._hours = next((w for w in self.windows if w.spec is CREDENTIAL_1H), None)
+        self.tenants = WindowTenants(self._hours.cells) if self._hours else None
         self.pairs = Pairs(max_pairs)
         self.visits = 0
         self.flooded = False
@@ -94,18 +96,20 @@ class Lane:
             part, keys = part.subset(room), keys[room]
         self.visits += len(keys)
         np.maximum.at(self.keys.seen, keys, part.times)
-        if self.name == "credential":
-            self._meet(keys, part, columns)
+        if self._hours is not None:
+            self._meet(self._hours, keys, part, columns)
         for windows, teller in zip(self.windows, self.tellers, strict=True):
             cells, trips = windows.add(keys, part, columns)
-            if self.tenants is not None and windows.spec is CREDENTIAL_1H:
+            if self.tenants is not None and windows is self._hours:
                 self.tenants.see(cells, part, columns)
+                begins = part.rows[windows.opening]
+                columns.fill("begins_hour", begins, np.ones(len(begins), np.bool_))
             teller.collect(cells, part, columns.records)
             teller.settle(trips, part, columns)
 
-    def _meet(self, keys: Ints, part: Part, columns: Columns) -> None:
+    def _meet(self, windows: Windows, keys: Ints, part: Part, columns: Columns) -> None:
         """Marks events that use a model, an address or a client new to their key."""
-        hours = (part.times + self.windows[-1].phase(keys)) // CREDENTIAL_1H.width_ms
+        hours = (part.times + windows.phase(keys)) // windows.spec.width_ms
         owners = self.keys.hash[keys]
         asked = []
         for item, kind in MET.items():
@@ -123,6 +127,8 @@ class Lane:
             begin += len(names)
             flags[item] = np.zeros(len(keys), np.bool_)
             flags[item][known] = new[here]
+            if item == "address":
+                columns.fill("address_begins_hour", part.rows[known], fresh[here])
             if item != "client":
                 columns.fill(f"fresh_{item}", part.rows[known], new[here] & fresh[here])
         stranger = flags["address"]
@@ -170,9 +176,9 @@ class Lane:
                 if stands_at is not None:
                     decided = np.full(len(at), stands_at)
                 unusual = teller.finish(cells, decided, sequence[at])
-                if self.tenants is not None and windows.spec is CREDENTIAL_1H:
+                if self.tenants is not None and windows is self._hours:
                     rolled += rollups(windows, cells, self.tenants)
-                usual = np.ones((len(cells), len(windows.spec.learned)), np.bool_)
+                usual = np.ones(len(cells), np.bool_)
                 usual[unusual] = False
                 windows.learn_and_free(cells, usual)
         return rolled

@@ -12,6 +12,7 @@ from streams.cell_loops import NO_LIMIT
 
 Ints = npt.NDArray[np.int64]
 Watched = list[tuple[Detector, Channel]]
+FACTS = 0.3  # alerts a key-month that fixed limits raise, whatever the budget (docs/detection.md)
 
 
 class Limits:
@@ -34,10 +35,20 @@ class Limits:
             np.array([channel.above for channel in channels], np.int64),
             np.array([channel.mature for channel in channels], np.int64),
             np.array([channel.young or 2**31 for channel in channels], np.int64),
-            np.array([budget * (channel.share or 1.0) for channel in channels]),
+            np.array([self.spends(channel, channel.share or 1.0) for channel in channels]),
             _places(spec.learned, channels),
             _places(spec.counted, channels),
+            recorded := _places(tuple(law.feature for law in spec.recorded), channels),
+            np.array([spec.recorded[at].slack if at >= 0 else 0.0 for at in recorded]),
+            np.array([spec.recorded[at].heavy if at >= 0 else 0.0 for at in recorded]),
+            np.array([spec.recorded[at].steep if at >= 0 else 1.0 for at in recorded]),
         )
+
+    def spends(self, channel: Channel, share: float) -> float:
+        """Alerts a key-month that a channel may raise; records get what fixed limits leave."""
+        recorded = any(law.feature == channel.feature for law in self.spec.recorded)
+        left = max(self.budget - FACTS, self.budget / 4) if recorded else self.budget
+        return left * share
 
     def pin(self, habits: Habits, keys: Ints, windows: Ints, cells: Ints, limit: Ints) -> None:
         """Writes down the limits, by cell, of windows that open now."""

@@ -19,7 +19,7 @@ def rollups(windows: Windows, cells: Ints, tenants: WindowTenants) -> list[Rollu
     promoted = windows.habits.row[rows.key[cells]] >= 0
     cells = cells[promoted & (rows.total[cells, spec.index["calls"]] >= ROLLUP_CALLS)]
     features = list(spec.index)
-    tails, _, _ = windows.habits.pinned(rows.key[cells], rows.window[cells])
+    tails, _, _, _ = windows.habits.pinned(rows.key[cells], rows.window[cells])
     found = []
     for name, tenant, end, totals, tail in zip(
         windows.keys.names(rows.key[cells]),

@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.base import Channel, Usual, Window
 from detectors.habits import usual as read_tail
+from detectors.records import most as read_record
 from schemas.decode import EventRecord
 from schemas.finding import Entity, Finding
 from streams.columns import Columns
@@ -116,13 +117,16 @@ class Teller:
         self, cell: int, totals: Ints, channel: Channel, name: str, event: Any, final: bool = False
     ) -> Window:
         spec, rows = self.windows.spec, self.windows.cells
-        tails, known, _ = self.windows.habits.pinned(rows.key[[cell]], rows.window[[cell]])
+        tails, known, _, records = self.windows.habits.pinned(rows.key[[cell]], rows.window[[cell]])
         mature = int(known[0])
-        share = self.windows.limits.budget * (channel.share or FACT_SHARE)
+        share = self.windows.limits.spends(channel, channel.share or FACT_SHARE)
         usual: dict[str, Usual] = {
             feature: read_tail(tails[0, place], share, mature)
             for place, feature in enumerate(spec.learned)
         }
+        width = self.windows.habits.months_per_window
+        for law, record in zip(spec.recorded, records[0].tolist(), strict=True):
+            usual[law.feature] = read_record(law, record, mature, share, width)
         return Window(
             spec=spec.name,
             entity=Entity(lane=spec.lane, id=name),

@@ -69,6 +69,7 @@ class Windows:
         self.cells = Cells(len(spec.features), len(watched))
         self.amounts = Amounts(spec, keys, self.cells, lateness_ms)
         self.closed = self.opened = 0
+        self.opening: Ints = np.zeros(0, np.int64)  # events of the part that opened windows
         self._tick = NEVER
         self._slot = np.full((0, 2), FREE, np.int32)  # key -> cells of its even and odd window
         self.grow(keys.capacity)
@@ -114,8 +115,8 @@ class Windows:
         asked = (keys, times, self.keys.seed)
         grid = (STEPS, self.step_ms)
         count = cell_loops.find(self._slot, asked, grid, windows, cells, opening)
+        self.opening = first = opening[:count]
         if count:
-            first = opening[:count]
             self._open(keys[first], windows[first], times[first])
             cell_loops.found(self._slot, keys, windows, cells)
         return cells

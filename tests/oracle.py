@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streams.alarms as alarm_constants
+import streams.limits as limit_constants
 from detectors import CATALOG, Detector
 from detectors.base import Channel, Usual, Window
 from detectors.features import WINDOWS, WindowSpec
+from detectors.records import most
 from schemas.decode import decode_line
 from schemas.finding import Entity, Severity, finding_id
 from streams.pipeline import CoreSettings
@@ -26,6 +28,11 @@ DAY_MS = 86_400_000
 NEVER_OVER = 2**62
 KEY_OF = {"credential": "api_key.id", "origin": "client.address"}
 HOUR_SPEC = WINDOWS[1]
+
+
+def quiet_windows(spec: WindowSpec) -> int:
+    """For how many windows a detector is quiet about more of the same."""
+    return max(alarm_constants.QUIET_MS // spec.width_ms, alarm_constants.LEAST_QUIET)
 
 
 @dataclass(order=True)
@@ -60,6 +67,7 @@ class Cell:
     event: dict[str, Any]
     mature: int
     tail: dict[str, Any]
+    records: dict[str, int]
     base: list[int]
     limit: list[int]
     totals: dict[str, int] = field(default_factory=dict)
@@ -142,14 +150,18 @@ class Oracle:
         marks: dict[str, bool] = {}
         for kind, name in MET.items():
             value = event.get(name)
-            new = fresh = False
+            new = fresh = begins = False
             if value is not None:
                 pair = (key, kind, value)
                 self.met[pair] = min(number, self.met.get(pair, number))
                 new = self.met[pair] >= number - 1
-                fresh = new and (*pair, number) not in self.met_in
+                begins = (*pair, number) not in self.met_in
+                fresh = new and begins
                 self.met_in.add((*pair, number))
             marks[f"new_{kind}"], marks[f"fresh_{kind}"] = new, fresh
+            marks[f"{kind}_begins_hour"] = begins
+        marks["begins_hour"] = (key, "key", key, number) not in self.met_in
+        self.met_in.add((key, "key", key, number))
         marks["stranger"] = marks["new_address"]
         marks["odd"] = marks["new_address"] and (marks["new_model"] or marks["new_client"])
         return marks
@@ -159,16 +171,22 @@ class Oracle:
     ) -> Cell:
         habit = self.habits.get((spec.name, key), Habit())
         fit = [version for version in habit.versions if version[0] <= number - 2]
-        _, mature, counts, tail = fit[-1] if fit else (0, 0, Counter[str](), {})
+        known = fit[-1] if fit else (0, 0, Counter[str](), {}, Counter[str]())
+        _, mature, counts, tail, records = known
+        laws = {law.feature: law for law in spec.recorded}
         base = []
         for _, channel in self._watched(spec):
             limit, feature = channel.above, channel.like or channel.feature
-            share = self.settings.alert_budget * (channel.share or 0.0)
+            share = self._spends(spec, channel, channel.share or 0.0)
             if channel.share and feature in spec.learned and tail:
                 limit = max(limit, int(min(tail_limit(tail[feature], share), 2.0**61)))
             if channel.share and feature in spec.counted:
                 months = (number - habit.first - 1) * spec.width_ms / MONTH_MS
                 limit = max(limit, rare(counts[feature], months, share, spec.width_ms))
+            if channel.share and feature in laws:
+                width = spec.width_ms / MONTH_MS
+                reach = laws[feature].limit(records[feature], mature, share, width)
+                limit = max(limit, int(min(reach, 2.0**61)))
             if mature < channel.mature or (channel.young and mature >= channel.young):
                 limit = NEVER_OVER
             base.append(limit)
@@ -177,10 +195,16 @@ class Oracle:
             level = self._level(spec, key, detector, number)
             if level and level.get(channel.feature):
                 limits[at] = max(limits[at], alarm_constants.ESCALATE * level[channel.feature])
-        cell = Cell(spec, key, number, start, time, event, mature, tail, base, limits)
+        cell = Cell(spec, key, number, start, time, event, mature, tail, records, base, limits)
         cell.totals = dict.fromkeys(spec.index, 0)
         self.cells[spec.name, key, number] = cell
         return cell
+
+    def _spends(self, spec: WindowSpec, channel: Channel, share: float) -> float:
+        budget = self.settings.alert_budget
+        if any(law.feature == channel.feature for law in spec.recorded):
+            budget = max(budget - limit_constants.FACTS, budget / 4)
+        return budget * share
 
     def _judge(self, cell: Cell, event: dict[str, Any], time: int, position: int) -> None:
         watched = self._watched(cell.spec)
@@ -208,13 +232,17 @@ class Oracle:
                     cell.told[detector.about.id] = (told, verdict, channel)
 
     def _view(self, cell: Cell, channel: Channel, final: bool) -> Window:
-        share = self.settings.alert_budget * (channel.share or 0.1)
+        share = self._spends(cell.spec, channel, channel.share or 0.1)
         usual = {}
         for name in cell.spec.learned:
             tail = cell.tail.get(name, (0.0, 0.0, 0.0, 0.0))
             typical, log_tail, scale, rate = map(float, tail)
             limit = tail_limit(tail, share)
             usual[name] = Usual(typical, limit, cell.mature, log_tail, max(scale, 1e-9), rate)
+        for law in cell.spec.recorded:
+            width = cell.spec.width_ms / MONTH_MS
+            record = cell.records.get(law.feature, 0)
+            usual[law.feature] = most(law, record, cell.mature, share, width)
         return Window(
             spec=cell.spec.name,
             entity=Entity(lane=cell.spec.lane, id=cell.key),
@@ -275,7 +303,7 @@ class Oracle:
             accepted = alarm_constants.ACCEPT_MS // cell.spec.width_ms
             if alarm is None or cell.number - alarm["start"] <= accepted:
                 usual = False
-            quiet = alarm_constants.QUIET_MS // cell.spec.width_ms
+            quiet = quiet_windows(cell.spec)
             if alarm is None or cell.number - alarm["last"] > quiet:
                 alarm = self.alarms[place] = {"start": cell.number, "told": []}
             level = dict(alarm["told"][-1][1]) if alarm["told"] else {}
@@ -304,7 +332,7 @@ class Oracle:
     ) -> dict[str, int] | None:
         alarm = self.alarms.get((spec.name, key, detector.about.id))
         told = [one for one in alarm["told"] if one[0] <= number - 2] if alarm else []
-        quiet = alarm_constants.QUIET_MS // spec.width_ms
+        quiet = quiet_windows(spec)
         level: dict[str, int] | None = told[-1][1] if told else None
         return level if told and number - told[-1][0] <= quiet else None
 

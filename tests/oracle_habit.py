@@ -26,7 +26,10 @@ class Habit:
     counts: Counter[str] = field(default_factory=Counter)
     peaks: dict[str, list[list[float]]] = field(default_factory=dict)  # [value, window]
     clusters: dict[str, list[float]] = field(default_factory=dict)  # newest high, its window
-    versions: list[tuple[int, int, Counter[str], dict[str, Any]]] = field(default_factory=list)
+    records: Counter[str] = field(default_factory=Counter)
+    versions: list[tuple[int, int, Counter[str], dict[str, Any], Counter[str]]] = field(
+        default_factory=list
+    )
 
     def learn(self, spec: WindowSpec, number: int, totals: dict[str, int], usual: bool) -> None:
         """Learns a closed window and notes what is usual from now on."""
@@ -56,7 +59,11 @@ class Habit:
                 scale = max(excess, loops.LEAST_SCALE)
                 rest = (high[0][0], scale, log(len(high)) - log(months))
             tail[name] = tuple(np.float32(x) for x in (expm1(mean.get()), *rest))
-        self.versions.append((number, self.windows, Counter(self.counts), tail))
+        if usual:
+            for law in spec.recorded:
+                self.records[law.feature] = max(self.records[law.feature], totals[law.feature])
+        counts, records = Counter(self.counts), Counter(self.records)
+        self.versions.append((number, self.windows, counts, tail, records))
 
     def _peak(self, name: str, number: int, gap: int, value: float) -> None:
         """Of high windows closer than an hour only the highest is a peak."""

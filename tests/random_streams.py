@@ -16,6 +16,7 @@ import detectors.rate_limit_storm as rate_limit_storm
 import detectors.repeated_call as repeated_call
 import streams.alarms as alarms
 from detectors import CATALOG, Channel
+from detectors.second_user import SecondUser
 from detectors.stolen_key_spend import StolenKeySpend
 from streams.pipeline import CoreSettings
 
@@ -58,6 +59,15 @@ def lower_limits(put: Callable[[object, str, Any], None]) -> None:
         "channels",
         (_of("5m", "rate_limited", 5, share=0.1), _of("5m", "limited_repeats", 2)),
     )
+    put(
+        SecondUser,
+        "channels",
+        (
+            _of("1d", "active_hours", 0, share=0.3, mature=1),
+            _of("1d", "address_hours", 1, share=0.3, mature=1),
+            _of("1d", "nanousd", 10**7, share=0.2, mature=1),
+        ),
+    )
     put(repeated_call.RepeatedCall, "channels", (_of("5m", "repeats", 4),))
     put(
         StolenKeySpend,
@@ -86,6 +96,7 @@ SPOKEN = {
     "model-sweep",
     "stolen-key-spend",
     "new-origin",
+    "second-user",
     "foreign-resource",
     "shared-session",
     "rate-limit-storm",
@@ -122,7 +133,7 @@ def random_stream(rng: Random, lateness_s: int, *, disorder: bool = True) -> lis
     for number in range(rng.randint(60, 400)):
         kind, event = next(events)
         if rng.random() < 0.03:
-            now += rng.choice([5 * MINUTE_MS, HOUR_MS, lateness, 3 * HOUR_MS, 26 * HOUR_MS])
+            now += rng.choice([5 * MINUTE_MS, lateness, *(h * HOUR_MS for h in (1, 3, 9, 26))])
         else:
             now += int(rng.expovariate(1 / (pace if kind == "calm" else 1000)))
         time = now - (int(rng.random() * late_by) if rng.random() < 0.6 else 0)

@@ -159,7 +159,7 @@ def test_its_channels_and_its_mask_exist(kind: type[Detector]) -> None:
         spec = specs[channel.window]
         assert channel.feature in spec.index
         if channel.share is not None:
-            learned = {*spec.learned, *spec.counted}
+            learned = {*spec.learned, *spec.counted, *(law.feature for law in spec.recorded)}
             assert (channel.like or channel.feature) in learned
     if kind.takes:
         assert kind.takes in _MAKERS or hasattr(Columns, "_" + kind.takes)

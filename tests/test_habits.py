@@ -23,12 +23,12 @@ def learn(
     """One closed window of key 0."""
     totals = np.zeros((1, len(spec.features)), np.int64)
     totals[0, spec.index["tokens"]] = tokens
-    habit.learn(ONE, np.array([window]), totals, np.full((1, len(spec.learned)), usual))
+    habit.learn(ONE, np.array([window]), totals, np.array([usual]))
 
 
 def limit_at(habit: Habits, window: int, share: float = 1.0) -> float:
     """The token limit by which a window that opens now is judged."""
-    tails, _, _ = habit.pinned(ONE, np.array([window]))
+    tails, _, _, _ = habit.pinned(ONE, np.array([window]))
     return float(limits(tails[:, :1], np.array([share]))[0, 0])
 
 
@@ -58,17 +58,16 @@ def test_many_keys_are_learned_as_each_would_be_alone() -> None:
     rng = np.random.default_rng(0)
     together = Habits(CREDENTIAL_5M)
     totals = rng.integers(0, 10**6, (30, 64, len(CREDENTIAL_5M.features)))
-    usual = rng.random((30, 64, 1)) < 0.9
+    usual = rng.random((30, 64)) < 0.9
     keys = np.arange(64)
     for window in range(30):
-        flags = np.repeat(usual[window], len(CREDENTIAL_5M.learned), axis=1)
-        together.learn(keys, np.full(64, window), totals[window], flags)
+        together.learn(keys, np.full(64, window), totals[window], usual[window])
 
     for key in (0, 17, 63):
         alone = Habits(CREDENTIAL_5M)
         for window in range(30):
-            flags = np.full((1, len(CREDENTIAL_5M.learned)), usual[window, key, 0])
-            alone.learn(ONE, np.array([window]), totals[window, [key]], flags)
+            flag = usual[window, [key]]
+            alone.learn(ONE, np.array([window]), totals[window, [key]], flag)
         assert alone.tail[0].tobytes() == together.tail[key].tobytes()
 
 
@@ -143,7 +142,7 @@ def test_keys_beyond_the_bound_keep_the_small_habit(monkeypatch: pytest.MonkeyPa
     habit = Habits(CREDENTIAL_1H)
     totals = np.full((5, len(CREDENTIAL_1H.features)), 7)
     for window in range(PROMOTE_AFTER + 1):
-        habit.learn(np.arange(5), np.full(5, window), totals, np.ones((5, 2), np.bool_))
+        habit.learn(np.arange(5), np.full(5, window), totals, np.ones(5, np.bool_))
 
     assert 3 == int((habit.row[:5] >= 0).sum())
     assert (habit.mean[:5] > 0).all()
@@ -180,6 +179,6 @@ def test_a_habit_survives_being_written_down() -> None:
 def test_windows_without_learned_features_only_count() -> None:
     habit = Habits(ORIGIN_10M)
     totals = np.zeros((1, len(ORIGIN_10M.features)), np.int64)
-    habit.learn(ONE, np.array([5]), totals, np.ones((1, 0), np.bool_))
+    habit.learn(ONE, np.array([5]), totals, np.ones(1, np.bool_))
 
     assert 1 == habit.n[0]

@@ -104,6 +104,22 @@ MUTANTS = {
         'columns.fill(f"fresh_{item}", part.rows[known], new[here] & fresh[here])',
         'columns.fill(f"fresh_{item}", part.rows[known], new[here])',
     ),
+    "the record of the window before is known": (
+        "records[at, place] = old[2][key, place] if before else most[key, place]",
+        "records[at, place] = most[key, place]",
+    ),
+    "a record has no law": (
+        "reach = (1 + beyond) * record - slack[channel]",
+        "reach = record - slack[channel]",
+    ),
+    "every event begins an hour": (
+        "begins = part.rows[windows.opening]",
+        "begins = part.rows",
+    ),
+    "only a new address begins an hour": (
+        'columns.fill("address_begins_hour", part.rows[known], fresh[here])',
+        'columns.fill("address_begins_hour", part.rows[known], new[here] & fresh[here])',
+    ),
     "a redelivery is judged": (
         "if signature in before:",
         "if False:",
@@ -117,8 +133,8 @@ MUTANTS = {
         "if near:",
     ),
     "the first lesson counts for a twentieth": (
-        "start, whole = taught[key] == 0, True",
-        "start, whole = False, True",
+        "start = taught[key] == 0",
+        "start = False",
     ),
     "high windows that follow each other are many peaks": (
         "if window - last_peak[row, place] <= gap:",

@@ -3,6 +3,7 @@
 from schemas.samples import (
     trials_answers,
     trials_bills,
+    trials_days,
     trials_gaps,
     trials_health,
     trials_keys,
@@ -18,6 +19,7 @@ from schemas.samples.trials import Trial
 TRIALS: dict[str, Trial] = {
     **trials_keys.TRIALS,
     **trials_bills.TRIALS,
+    **trials_days.TRIALS,
     **trials_health.TRIALS,
     **trials_tools.TRIALS,
     **trials_gaps.TRIALS,
