@@ -263,6 +263,12 @@ def test_text_of_an_attacker_runs_nothing(feed: FeedProcess, browser: Browser) -
 
 def test_on_a_phone_nothing_is_cut_off(feed: FeedProcess, browser: Browser) -> None:
     found(feed, "a" * 60, summary="word " * 60)
+    hours = rollups(
+        Entity(lane="credential", id="hmac:" + 16 * "f"), [9_000], datetime.now(UTC) - 2 * HOUR
+    )
+    feed.runner.record(
+        rollups=[r.model_copy(update={"tenant": "a-tenant-of-a-name"}) for r in hours]
+    )
     page = feed.page(browser, viewport={"width": 390, "height": 844}, has_touch=True)
     for path in ("/", "/overview", "/silences"):
         page.goto(path)
