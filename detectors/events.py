@@ -27,6 +27,12 @@ class Events(Protocol):
     def hashes(self, attribute: str) -> npt.NDArray[np.uint64]:
         """Fingerprints of a text attribute; unknown is 0."""
 
+    def numbers(self, attribute: str) -> npt.NDArray[np.int64]:
+        """A numeric attribute, or the members of a list; unknown is 0."""
+
+    def words(self, attribute: str, *words: str) -> npt.NDArray[np.bool_]:
+        """In which events an attribute is one of these words."""
+
     def text(self, attribute: str, place: int) -> Any:
         """A text attribute of one event, or None."""
 

@@ -1,15 +1,18 @@
 """An agent that reads, and then sends to where hardly anybody sends after reading that."""
 
-from bisect import insort
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
 from detectors.long_memory import LongMemory
 from detectors.memory import Memory
 from detectors.settled import HOUR_MS, SETTLED_MS, count, counted
 from schemas.decode import Record
 from schemas.finding import About, Severity
+from schemas.fingerprint import fingerprint_of
 
 RARE = 0.15  # share of the sessions that used a tool and then sent there, over all tenants
 RARE_AT_HOME = 0.5  # and of the tenant's own, at most
@@ -21,6 +24,8 @@ OPEN_SHARE = 0.7  # of them rare: then a rare destination says nothing
 SESSION_MS = HOUR_MS  # what a session did is remembered for so long
 HORIZON_MS = 14 * 24 * HOUR_MS
 MAX_WAYS = 400_000  # ways, and sessions, remembered per generation
+MAX_TEXTS = 20_000  # names of tools and tenants by their fingerprint
+FAILED = ("error", "blocked")  # statuses
 MAX_TOOLS = 24  # different tools of one session
 MAX_SENDS = 8  # of one session
 MAX_DESTINATIONS = 8  # of one call
@@ -83,6 +88,7 @@ class ExfilFootprint(Detector):
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         super().__init__(allowed)
         self._memory = LongMemory(SESSION_MS, MAX_WAYS, HORIZON_MS)
+        self._texts: dict[int, str] = {}
 
     @property
     def memory(self) -> Memory:
@@ -91,31 +97,57 @@ class ExfilFootprint(Detector):
     def entity(self, event: Record) -> str | None:
         return event.conversation_id or event.session_id
 
+    def pick(self, events: Events) -> Iterable[int]:
+        """Notes who used which tool; only sessions that send are inspected."""
+        known = np.where(events.words("status", *FAILED), 0, events["session"])
+        tools, tenants = events.hashes("tool_name"), events["tenant"]
+        sends = events["acting_call"] & (events.numbers("tool_destination_ids") > 0)
+        columns = (known, tools, tenants, events.times, sends)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for place, (session, tool, tenant, time_ms, sent) in enumerate(rows):
+            if session and tool:
+                used = self._text(tool, "tool_name", events, place)
+                state = self._use(
+                    session, used, self._text(tenant, "tenant_id", events, place), time_ms
+                )
+                if sent or state["sends"]:
+                    yield place
+
+    def _text(self, hash: int, attribute: str, events: Events, place: int) -> Any:
+        text = self._texts.get(hash)
+        if text is None and hash:
+            if len(self._texts) >= MAX_TEXTS:
+                self._texts.clear()
+            text = self._texts[hash] = events.text(attribute, place)
+        return text
+
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
-        session, tool = self.entity(event), event.tool_name
-        if session is None or tool is None or event.status in ("error", "blocked"):
-            return ()
-        state: Session = self._memory.get(session) or {"tools": {}, "sends": []}
-        tools, sends = state["tools"], state["sends"]  # tool -> its first use
-        if time_ms < tools.get(tool, time_ms + 1) and (tool in tools or len(tools) < MAX_TOOLS):
-            tools[tool] = time_ms
-            self._visit(tool, session, time_ms)
-            self._visit(f"{event.tenant_id}\0{tool}", session, time_ms)
+        session, tool = fingerprint_of(self.entity(event)), event.tool_name
+        if not session or tool is None or event.status in FAILED:
+            return
+        state = self._use(session, tool, event.tenant_id, time_ms)
+        sends = state["sends"]
         if event.tool_side_effect and event.tool_destination_ids and len(sends) < MAX_SENDS:
             ids = list(event.tool_destination_ids[:MAX_DESTINATIONS])
             sends.append([time_ms, event.event_id, tool, ids, None])
-        self._memory.put(session, state)
-        return self._look(event.tenant_id, session, state, time_ms) if sends else ()
-
-    def _look(
-        self, tenant: str | None, session: str, state: Session, time_ms: int
-    ) -> Iterator[Verdict]:
-        for send in state["sends"]:  # what comes late may have been before a call that sent
+        for send in sends:  # what comes late may have been before a call that sent
             if send[0] >= time_ms:
-                yield from self._judge(tenant, session, state["tools"], send)
+                yield from self._judge(event.tenant_id, session, state["tools"], send)
+
+    def _use(self, session: int, tool: str, tenant: str | None, time_ms: int) -> Session:
+        """Notes that a session used a tool; gives what it did so far."""
+        state: Session = self._memory.get(session) or {"tools": {}, "sends": []}
+        self._memory.put(session, state)
+        tools = state["tools"]  # tool -> its first use
+        first = tools.get(tool)
+        if len(tools) < MAX_TOOLS if first is None else time_ms < first:
+            tools[tool] = time_ms
+            self._visit(tool, session, time_ms)
+            self._visit(f"{tenant}\0{tool}", session, time_ms)
+        return state
 
     def _judge(
-        self, tenant: str | None, session: str, tools: dict[str, int], send: list[Any]
+        self, tenant: str | None, session: int, tools: dict[str, int], send: list[Any]
     ) -> Iterator[Verdict]:
         time_ms, id, tool, destinations, _ = send
         before = sorted(t for t, first in tools.items() if first < time_ms and t != tool)
@@ -141,20 +173,20 @@ class ExfilFootprint(Detector):
             decisive=(id, time_ms),
         )
 
-    def _share(self, used: str, place: str, session: str, time_ms: int) -> float:
+    def _share(self, used: str, place: str, session: int, time_ms: int) -> float:
         """How often sessions that used a tool sent to a place, as far as is known by now."""
         sent = self._visited(f"{used}\0\0{place}", session, time_ms)
         if sent >= COMMON:
             return 1.0
         return (sent + 0.5) / (self._visited(used, session, time_ms) + 1)
 
-    def _visited(self, name: str, session: str, time_ms: int) -> int:
+    def _visited(self, name: str, session: int, time_ms: int) -> int:
         """How many other sessions came here before, of the first ones."""
         _, takers = self._memory.long.get(name) or (0, {})
         until = time_ms - SETTLED_MS
         return sum(1 for who, at in takers.items() if who != session and at < until)
 
-    def _visit(self, name: str, session: str, time_ms: int) -> None:
+    def _visit(self, name: str, session: int, time_ms: int) -> None:
         """Counts a session among the first ones that came here: the newest, and each one's time."""
         known = self._memory.long.get(name)
         if known is None:

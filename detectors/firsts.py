@@ -49,25 +49,26 @@ class Firsts(Memory):
     def _empty() -> Any:
         return Generation()
 
-    def get(self, key: str, time_ms: int = 0) -> First | None:
+    def get(self, key: str | int, time_ms: int = 0) -> First | None:
         """Value, time and id of the first event of a name, in the period of `time_ms`."""
         name = self._name(key, time_ms)
         return self._young.get(name) or self._old.get(name)
 
-    def put(self, key: str, value: First) -> None:
+    def put(self, key: str | int, value: First) -> None:
         """Remembers `value` as the first of a name, in the period of its time."""
         name = self._name(key, value[1])
         if self._young.get(name) is None and not self._room():
             self._make_room(name)
         self._young.put(name, *value)
 
-    def keep(self, key: str, value: First) -> None:
+    def keep(self, key: str | int, value: First) -> None:
         """Remembers for longer what `get` gave for a name."""
         if self._young.get(self._name(key, value[1])) is None:
             self.put(key, value)
 
-    def _name(self, key: str, time_ms: int) -> int:
-        return int(memory_loops.named(np.uint64(fingerprint_of(key)), time_ms, self._each_ms))
+    def _name(self, key: str | int, time_ms: int) -> int:
+        hash = fingerprint_of(key) if isinstance(key, str) else key
+        return int(memory_loops.named(np.uint64(hash), time_ms, self._each_ms))
 
     def unlike(self, events: Events, names: Names, values: str, doubted: Flags) -> Iterator[int]:
         """Events with another value than the first of their name; the others are noted.

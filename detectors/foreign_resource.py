@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
 from detectors.memory import Memory
 from detectors.settled import HOUR_MS, SETTLED_MS, count, counted
 from schemas.decode import Record
@@ -69,6 +72,10 @@ class ForeignResource(Detector):
 
     def entity(self, event: Record) -> str | None:
         return event.conversation_id or event.session_id or event.api_key_id
+
+    def pick(self, events: Events) -> Iterable[int]:
+        own = events.hashes("resource_owner_tenant_id") == events["tenant"]
+        return np.flatnonzero(~own).tolist()
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         tenant, resource, owner = event.tenant_id, event.resource_id, event.resource_owner_tenant_id

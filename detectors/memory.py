@@ -34,7 +34,7 @@ class Memory:
         self._period: int | None = None
 
     @staticmethod
-    def _empty() -> dict[str, Any]:
+    def _empty() -> dict[str | int, Any]:
         """A generation of which nothing is known."""
         return {}
 
@@ -51,19 +51,19 @@ class Memory:
                 self._young = self._empty()
             self._period = period
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str | int) -> Any:
         """The value put for `key`, or None."""
         value = self._young.get(key)
         return self._old.get(key) if value is None else value
 
-    def put(self, key: str, value: Any) -> None:
+    def put(self, key: str | int, value: Any) -> None:
         """Remembers `value` (any JSON value but None) for `key`."""
         if len(self._young) >= self.limit and key not in self._young:
             self.overflows += 1
             self._old, self._young = self._young, self._empty()
         self._young[key] = value
 
-    def keep(self, key: str, value: Any) -> None:
+    def keep(self, key: str | int, value: Any) -> None:
         """Remembers for longer what `get` gave for `key`."""
         if key not in self._young:
             self.put(key, value)

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from detectors.base import Detector, Verdict, atlas, attack, owasp
+from detectors.events import Events
 from detectors.long_memory import LongMemory
 from detectors.memory import Memory
 from detectors.settled import HOUR_MS, SETTLED_MS, settled_hour
@@ -15,6 +18,7 @@ NEW = 20  # different resources that are new to the tenant and not known to be i
 ABOVE_USUAL = 2.0  # times what the tenant has reached in two different hours of the last week
 NOTABLE = 8  # fewer say nothing about a tenant's habit
 SPAN_MS = 600_000
+REFUSALS = ("error", "blocked")  # statuses
 MAX_IDS = 128  # of one session
 MAX_HOURS = 48
 HORIZON_MS = 7 * 24 * HOUR_MS
@@ -74,13 +78,17 @@ class ResourceEnumeration(Detector):
     def entity(self, event: Record) -> str | None:
         return event.conversation_id or event.session_id
 
+    def pick(self, events: Events) -> Iterable[int]:
+        own = events.hashes("resource_owner_tenant_id") == events["tenant"]
+        return np.flatnonzero(~own | events.words("status", *REFUSALS)).tolist()
+
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         session, tenant, resource = self.entity(event), event.tenant_id, event.resource_id
         if session is None or tenant is None or resource is None:
             return
         if not self.allowed.isdisjoint((tenant, event.user_id, event.api_key_id)):
             return
-        refused = event.status in ("error", "blocked")
+        refused = event.status in REFUSALS
         new = not refused and event.resource_owner_tenant_id != tenant
         new = new and not self._used(tenant, resource, session, time_ms)
         kind = "refused" if refused else "new"

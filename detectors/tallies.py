@@ -51,7 +51,8 @@ class Tallies:
             self.memory.put(name, state)
         minutes: dict[str, Batch] = state["open"]
         minute = str(time_ms // MINUTE_MS)
-        state["newest"] = max(time_ms, state["newest"])
+        if time_ms > state["newest"]:
+            state["newest"] = time_ms
         self.memory.keep(name, state)
         held = minutes.get(minute)
         if held is not None:
@@ -81,7 +82,8 @@ def _empty() -> Batch:
 
 def _count(batch: Batch, n: int, counts: dict[str, int], last: list[Any]) -> None:
     batch["n"] += n
-    batch["last"] = max(batch["last"], last)
+    if last > batch["last"]:
+        batch["last"] = last
     known = batch["counts"]
     for name, count in counts.items():
         if name in known:

@@ -76,16 +76,20 @@ class ToolDrift(Detector):
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         name, failed, size = tool(event), event.status == "error", event.tool_result_size
         if name is None:
-            return
+            return ()
         session = event.conversation_id or event.session_id or event.api_key_id or ""
         counts = {f"{'failed' if failed else 'fine'} in {session}": 1, "failed": int(failed)}
         if size is not None and not failed:
             counts |= {"sized": 1, "size": round(SCALE * log1p(size))}
         state, batches = self._tallies.add(name, time_ms, event.event_id, counts)
-        for batch in batches:
-            yield from _failing(name, state, batch)
-            if batch["counts"].get("sized", 0) >= BATCH / 2:
-                yield from _resized(name, state, batch)
+        return _changed(name, state, batches) if batches else ()
+
+
+def _changed(name: str, state: State, batches: list[Batch]) -> Iterable[Verdict]:
+    for batch in batches:
+        yield from _failing(name, state, batch)
+        if batch["counts"].get("sized", 0) >= BATCH / 2:
+            yield from _resized(name, state, batch)
 
 
 def _failing(name: str, state: State, batch: Batch) -> Iterable[Verdict]:

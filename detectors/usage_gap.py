@@ -76,14 +76,16 @@ class UsageGap(Detector):
         return f"{event.ingest_source}/{event.tenant_id}"
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
+        told: list[Verdict] = []
         if event.tenant_id is not None:
-            yield from self._note(f"{event.ingest_source}/{event.tenant_id}", event, time_ms)
+            told += self._note(f"{event.ingest_source}/{event.tenant_id}", event, time_ms)
         watch = self._memory.get("") or {"due": {}, "next": time_ms}
         if time_ms >= watch["next"]:
             watch["next"] = time_ms + TICK_MS
             self._memory.put("", watch)
             for name in [name for name, due in watch["due"].items() if due <= time_ms]:
-                yield from self._look(name, watch["due"], time_ms)
+                told += self._look(name, watch["due"], time_ms)
+        return told
 
     def _note(self, name: str, event: Record, time_ms: int) -> Iterable[Verdict]:
         """Counts a call in its minute, and judges what lay before it once that has settled."""
@@ -91,20 +93,21 @@ class UsageGap(Detector):
         if flow is None:
             watch = self._memory.get("") or {"due": {}, "next": time_ms}
             if len(watch["due"]) >= MAX_FLOWS and name not in watch["due"]:
-                return
+                return ()
             watch["due"][name] = time_ms + WEEK * HOUR_MS
             self._memory.put("", watch)
             flow = {"open": {}, "last": None, "told": None, "worst": 0.0}
             flow |= {"usual": [0.0] * WEEK, "hours": 0}
-        minute = str(time_ms // MINUTE_MS)
+        minute, mine = str(time_ms // MINUTE_MS), [time_ms, event.event_id]
         self._memory.keep(name, flow)
         calls = flow["open"].get(minute)
-        if calls is not None:
-            calls[0] += 1
-            calls[1] = max(calls[1], [time_ms, event.event_id])
-            return
-        flow["open"][minute] = [1, [time_ms, event.event_id]]
-        yield from _settle(name, flow, time_ms)
+        if calls is None:
+            flow["open"][minute] = [1, mine]
+            return _settle(name, flow, time_ms)
+        calls[0] += 1
+        if mine > calls[1]:
+            calls[1] = mine
+        return ()
 
     def _look(self, name: str, due: dict[str, int], now_ms: int) -> Iterable[Verdict]:
         """Whether a flow has been silent for too long at this time; forgets it in the end.

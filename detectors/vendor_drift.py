@@ -7,7 +7,7 @@ from detectors import together
 from detectors.base import Detector, Verdict, atlas, owasp
 from detectors.memory import Memory
 from detectors.served import service
-from detectors.tallies import Tallies
+from detectors.tallies import Batch, State, Tallies
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
@@ -72,18 +72,22 @@ class VendorDrift(Detector):
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         name, key, tokens = service(event), event.api_key_id, event.output_tokens
         if name is None or key is None or not tokens or tokens < LEAST_TOKENS:
-            return
+            return ()
         counts = together.counts(key, tokens)
         state, batches = self._tallies.add(name, time_ms, event.event_id, counts)
-        for batch in batches:
-            shift = together.shift(state, batch)
-            odd = shift is not None and abs(shift[0]) >= OTHER_LENGTH
-            if shift is not None and odd and state["known"].get("odd", 0) >= IN_A_ROW - 1:
-                time, id = batch["last"]
-                times, keys = exp(shift[0]), shift[1]
-                yield Verdict(
-                    f"answers are {times:.2f} times as long as usual, for {keys} keys at once",
-                    {"service": name, "times_usual": round(times, 2), "keys": keys},
-                    decisive=(id, time),
-                )
-            together.learn(state, batch, odd)
+        return _compared(name, state, batches) if batches else ()
+
+
+def _compared(name: str, state: State, batches: list[Batch]) -> Iterable[Verdict]:
+    for batch in batches:
+        shift = together.shift(state, batch)
+        odd = shift is not None and abs(shift[0]) >= OTHER_LENGTH
+        if shift is not None and odd and state["known"].get("odd", 0) >= IN_A_ROW - 1:
+            time, id = batch["last"]
+            times, keys = exp(shift[0]), shift[1]
+            yield Verdict(
+                f"answers are {times:.2f} times as long as usual, for {keys} keys at once",
+                {"service": name, "times_usual": round(times, 2), "keys": keys},
+                decisive=(id, time),
+            )
+        together.learn(state, batch, odd)

@@ -6,7 +6,7 @@ collector walks through all of them every few seconds, which stops judging for u
 
 import gc
 
-YOUNG, MIDDLE, OLD = 50_000, 50, 1000  # allocations; young, and middle collections before the next
+YOUNG, MIDDLE, OLD = 10_000, 250, 1000  # allocations; young, and middle collections before the next
 
 
 def calm() -> None:

@@ -13,20 +13,34 @@ from streams.masks import MASKS
 FAILED = words_of("status").index("error") + 1
 TRUE = 2  # of a flag; 1 is false, 0 is unknown
 OK, DENIED, LIMITED, OTHER = 1, 2, 4, 8
-_BY_ERROR = {
-    "rate_limit": LIMITED,
-    "auth": DENIED,
-    "permission": DENIED,
-    "not_found": DENIED,
-    "invalid_request": DENIED,
-}
 _BY_CODE = np.zeros(1000, np.int64)
 _BY_CODE[200:300] = OK
 _BY_CODE[[400, 401, 403, 404]] = DENIED
 _BY_CODE[429] = LIMITED
-_BY_STATUS = {"ok": OK, "error": 8, "blocked": DENIED}
-_NAMES = {"llm.request": 1, "llm.auth_failure": 2, "agent.tool_call": 4}
-_TRUSTED = {"peer": 1, "xff_trusted": 1}  # qualities of an address that the client cannot choose
+
+
+def _coded(attribute: str, codes: dict[Any, int], other: int = 0) -> npt.NDArray[np.int64]:
+    """A code for each word of an attribute, as a table; unknown is 0."""
+    return np.array([0, *(codes.get(word, other) for word in words_of(attribute))], np.int64)
+
+
+_BY_ERROR = _coded(
+    "error_type",
+    {
+        "rate_limit": LIMITED,
+        "auth": DENIED,
+        "permission": DENIED,
+        "not_found": DENIED,
+        "invalid_request": DENIED,
+    },
+    OTHER,
+)
+_BY_STATUS = _coded("status", {"ok": OK, "error": 8, "blocked": DENIED})
+_NAMES = _coded(
+    "event_name", {"llm.request": 1, "llm.auth_failure": 2, "agent.tool_call": 4}, OTHER
+)
+# qualities of an address that the client cannot choose
+_TRUSTED = _coded("client_address_quality", {"peer": 1, "xff_trusted": 1}) > 0
 
 
 class Columns:
@@ -95,11 +109,6 @@ class Columns:
         records = self.records
         return records.take(rows) if isinstance(records, Lines) else [records[r] for r in rows]
 
-    def _coded(self, attribute: str, codes: dict[Any, int], other: int = 0) -> Any:
-        """A code for each word of an attribute; unknown is 0."""
-        table = [0, *(codes.get(word, other) for word in words_of(attribute))]
-        return np.array(table, np.int64)[self.numbers(attribute)]
-
     def _one(self) -> Any:
         return np.ones(len(self.records), np.int64)
 
@@ -110,16 +119,16 @@ class Columns:
         return self.numbers("cost_usd")
 
     def _name(self) -> Any:
-        return self._coded("event_name", _NAMES, OTHER)
+        return _NAMES[self.numbers("event_name")]
 
     def _outcome(self) -> Any:
-        bits = _BY_CODE[self.numbers("http_status")] | self._coded("error_type", _BY_ERROR, OTHER)
-        bits = np.where(bits == 0, self._coded("status", _BY_STATUS), bits)
+        bits = _BY_CODE[self.numbers("http_status")] | _BY_ERROR[self.numbers("error_type")]
+        bits = np.where(bits == 0, _BY_STATUS[self.numbers("status")], bits)
         bits[(self["name"] & 2) > 0] |= DENIED
         return bits
 
     def _trusted(self) -> Any:
-        return self._coded("client_address_quality", _TRUSTED) > 0
+        return _TRUSTED[self.numbers("client_address_quality")]
 
     def _session(self) -> Any:
         conversation = self.hashes("conversation_id")

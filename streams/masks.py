@@ -69,7 +69,8 @@ MASKS: dict[str, Callable[[Any], npt.NDArray[Any]]] = {
         c["model_call"] & (c["rate_limited"] | (c.numbers("http_status") >= 500))
     ),
     "stalled": lambda c: (
-        c["model_call"] & np.isin(c.numbers("error_type"), [TIMED_OUT, NOT_CONNECTED])
+        c["model_call"]
+        & ((c.numbers("error_type") == TIMED_OUT) | (c.numbers("error_type") == NOT_CONNECTED))
     ),
     "tool_list": lambda c: c.numbers("event_name") == TOOL_LIST,
     "marked_answer": lambda c: (

@@ -1,12 +1,14 @@
 """The events of a part that a detector takes, as columns for it to pick from."""
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.fingerprint import fingerprint_of
+from schemas.shape import words_of
 from streams.columns import Columns
 from streams.part import Part
 
@@ -35,6 +37,16 @@ class Shown:
         found: npt.NDArray[np.uint64] = self._columns.hashes(attribute)[self._rows]
         return found
 
+    def numbers(self, attribute: str) -> Ints:
+        found: Ints = self._columns.numbers(attribute)[self._rows]
+        return found
+
+    def words(self, attribute: str, *words: str) -> npt.NDArray[np.bool_]:
+        codes, found = self.numbers(attribute), np.zeros(len(self), np.bool_)
+        for word in words:
+            found |= codes == _code(attribute, word)
+        return found
+
     def text(self, attribute: str, place: int) -> Any:
         return self._columns.text(attribute, int(self._rows[place]))
 
@@ -56,3 +68,8 @@ class Shown:
     def record(self, place: int) -> Any:
         """One of them."""
         return self._columns.records[int(self._rows[place])]
+
+
+@cache
+def _code(attribute: str, word: str) -> int:
+    return words_of(attribute).index(word) + 1
