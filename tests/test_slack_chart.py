@@ -11,6 +11,7 @@ from schemas.finding import Finding
 from schemas.records import Rollup
 from streams.store import Store
 from tests.alerts_fakes import KEY, NOON, finding, hostile, rich
+from tests.fake_slack_pictures import pictures
 
 pytestmark = pytest.mark.slow  # matplotlib takes seconds to load
 
@@ -66,3 +67,11 @@ def test_without_closed_windows_there_are_no_days_before(tmp_path: Path) -> None
 def test_strange_days_can_be_drawn(each: Finding, seen: float) -> None:
     past = [Moment(3600.0 * n, 3600, seen, None, None) for n in range(LEAST_MOMENTS)]
     assert b"\x89PNG" == draw(each, past)[:4]
+
+
+def test_the_pages_behind_the_pictures_of_the_documentation_can_be_made() -> None:
+    made = pictures()
+    assert ["slack-acknowledged.png", "slack-digest.png", "slack-modal.png", "slack-new.png",
+            "slack-thread.png"] == sorted(made)  # fmt: skip
+    assert all("A key spends far above its own habit" in page for page in made.values())
+    assert [] == [name for name, page in made.items() if "<script" in page or 'src="http' in page]
