@@ -256,6 +256,23 @@ def test_a_token_of_one_tenant_moves_on_past_what_is_not_its_own(office: Office)
     assert (1, "4") == (mine.text.count("\n"), mine.headers["tripmeter-cursor"])
 
 
+def test_programs_have_so_many_streams_of_findings(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = office.feed.sessions.make_token("t", frozenset({"findings"}), None, "r")
+    headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
+    monkeypatch.setattr(office.feed, "readers", office.feed.settings.max_streams)
+    assert 503 == office.anonymous().get("/api/findings", headers=headers).status_code
+
+    monkeypatch.setattr(office.feed, "readers", office.feed.settings.max_streams - 1)
+    monkeypatch.setattr(office.feed.hub, "closing", True)  # it ends at once
+    answer = office.anonymous().get("/api/findings", headers=headers)
+
+    assert (200, office.feed.settings.max_streams - 1) == (
+        answer.status_code, office.feed.readers
+    )  # fmt: skip
+
+
 def test_the_first_load_weighs_less_than_150_kilobytes(office: Office, ana: Person) -> None:
     office.found("a", "b", "c")
     page = ana.get("/")

@@ -77,7 +77,7 @@ class ActionIn(BaseModel):
 
 
 _FAULTS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Fault} for code in (400, 401, 403, 404, 409)
+    code: {"model": Fault} for code in (400, 401, 403, 404, 409, 503)
 }
 _LINES = {
     "description": "One OCSF 1.8 Detection Finding a line, or server-sent events",
@@ -215,6 +215,8 @@ def router(feed: Feed) -> APIRouter:
         lost = await to_thread.run_sync(_lost, feed, after)
         headers = {LOST: str(lost)} if lost else {}
         if "text/event-stream" in request.headers.get("accept", ""):
+            if feed.readers >= feed.settings.max_streams:
+                raise Denied(503, "too many live connections are open")
             return StreamingResponse(
                 _events(feed, look, who, after), headers=headers, media_type="text/event-stream"
             )
@@ -266,15 +268,19 @@ def _lost(feed: Feed, after: int) -> int:
 
 async def _events(feed: Feed, look: Any, who: Identity, after: int) -> AsyncIterator[bytes]:
     pinged = time.monotonic()
-    yield b"retry: 1000\n\n"
-    while not feed.hub.closing:
-        lines, after = await to_thread.run_sync(look, who, after, 200)
-        for number, line in lines:
-            yield b"id: %d\nevent: finding\ndata: %s\n\n" % (number, line)
-        if not lines:
-            await asyncio.sleep(LOOK_S)
-        if time.monotonic() - pinged > PING_S:
-            pinged = time.monotonic()
-            if not await to_thread.run_sync(feed.sessions.alive, who):
-                return
-            yield b": alive\n\n"
+    feed.readers += 1
+    try:
+        yield b"retry: 1000\n\n"
+        while not feed.hub.closing:
+            lines, after = await to_thread.run_sync(look, who, after, 200)
+            for number, line in lines:
+                yield b"id: %d\nevent: finding\ndata: %s\n\n" % (number, line)
+            if not lines:
+                await asyncio.sleep(LOOK_S)
+            if time.monotonic() - pinged > PING_S:
+                pinged = time.monotonic()
+                if not await to_thread.run_sync(feed.sessions.alive, who):
+                    return
+                yield b": alive\n\n"
+    finally:
+        feed.readers -= 1

@@ -67,6 +67,7 @@ class Feed:
     health: Health = field(init=False)
     pages: Pages = field(init=False)
     throttle: Throttle = field(default_factory=Throttle)
+    readers: int = 0  # programs that have a stream of findings open
     _kept: dict[Any, tuple[float, Any]] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
