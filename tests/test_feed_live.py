@@ -165,3 +165,37 @@ def test_there_is_a_limit_of_streams_and_an_end_to_all_of_them(tmp_path: Path) -
         assert [] == [block async for block in stream]
 
     run(story)
+
+
+def test_who_hangs_up_before_the_first_word_takes_no_place(tmp_path: Path) -> None:
+    office = Office(tmp_path, max_streams=1)
+
+    async def story() -> None:
+        hub = office.feed.hub
+        for _ in range(3):
+            await hub.stream(ALL, Filter(), None)  # never read
+        stream = await hub.stream(ALL, Filter(), None)
+        assert b"retry: 1000\n\n" == await anext(stream)
+        hub.close()
+
+    run(story)
+
+
+def test_who_comes_while_others_are_told_misses_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        hub = office.feed.hub
+        first = await hub.stream(ALL, Filter(), None)
+        await anext(first)
+        before = office.feed.feeds.last_change()
+        [id] = office.found("a")
+        assert id in (await asyncio.wait_for(anext(first), 10)).decode()
+        # the second looked just before that incident was stored
+        monkeypatch.setattr(office.feed.feeds, "last_change", lambda: before)
+        second = await hub.stream(ALL, Filter(), None)
+        await anext(second)
+        assert id in (await asyncio.wait_for(anext(second), 10)).decode()
+        hub.close()
+
+    run(story)

@@ -63,7 +63,8 @@ class Hub:
         self._limit = limit
         self._readers: set[_Reader] = set()
         self._task: asyncio.Task[None] | None = None
-        self._at = 0
+        self._at = 0  # everybody was told of changes up to this one
+        self._taken = 0  # and is being told of those up to this one
         self.closing = False
 
     def __len__(self) -> int:
@@ -77,16 +78,19 @@ class Hub:
         """
         if len(self._readers) >= self._limit:
             raise Denied(503, "too many live connections are open")
-        newest = await to_thread.run_sync(self._feeds.last_change)
-        reader = _Reader(who, wanted, newest)
-        self._readers.add(reader)
-        if self._task is None or self._task.done():
-            self._at = newest
-            self._task = asyncio.create_task(self._watch())
-        return self._events(reader, newest if at is None else at, newest)
+        if at is None:
+            at = await to_thread.run_sync(self._feeds.last_change)
+        return self._events(who, wanted, at)
 
-    async def _events(self, reader: _Reader, at: int, newest: int) -> AsyncIterator[bytes]:
-        """What was missed between two changes, then what comes."""
+    async def _events(self, who: Identity, wanted: Filter, at: int) -> AsyncIterator[bytes]:
+        """What was missed since a change, then what comes."""
+        newest = await to_thread.run_sync(self._feeds.last_change)
+        if self._task is None or self._task.done():
+            self._at = self._taken = newest
+            self._task = asyncio.create_task(self._watch())
+        newest = max(newest, self._taken)  # others were told of more since we looked
+        reader = _Reader(who, wanted, newest)
+        self._readers.add(reader)  # not before somebody reads: who hung up at once takes no place
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             if at > newest:  # another store, or one put back from a backup
@@ -122,6 +126,7 @@ class Hub:
             try:
                 changes = await to_thread.run_sync(self._feeds.changes, self._at, BATCH)
                 if changes:
+                    self._taken = changes[-1].number
                     await self._hand_out(changes)
                     self._at = changes[-1].number
             except (sqlite3.Error, OSError) as error:
