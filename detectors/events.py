@@ -12,11 +12,13 @@ class Events(Protocol):
 
     Attributes:
         times: event times, ms.
-        clock: the largest event time so far, after each event, ms.
     """
 
     times: npt.NDArray[np.int64]
-    clock: npt.NDArray[np.int64]
+
+    @property
+    def clock(self) -> npt.NDArray[np.int64]:
+        """The largest event time so far, after each event, ms."""
 
     def __len__(self) -> int:
         """How many they are."""

@@ -34,21 +34,24 @@ class Inspectors:
     def inspect(self, part: Part, columns: Columns) -> None:
         """Asks one detector after the other about the events it takes, in order of arrival."""
         for detector, narrow in zip(self._detectors, self._narrow, strict=True):
-            if columns.any(detector.takes):
-                chosen = narrow(part, columns, np.flatnonzero(part.of(columns[detector.takes])))
-                if len(chosen):
-                    self._ask(detector, part, chosen, columns)
+            chosen = part.of(columns[detector.takes]).nonzero()[0]
+            if len(chosen) and narrow.wanted:
+                chosen = narrow(part, columns, chosen)
+            if len(chosen):
+                self._ask(detector, part, chosen, columns)
 
     def _ask(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:
         """Shows a detector the events it picks, with its memory at the time of each."""
-        memory = detector.memory
+        memory, clock = detector.memory, part.clock
         if memory is None:
             self._show(detector, part, chosen, columns)
             return
-        periods = part.clock[chosen] // memory.horizon_ms
-        steady = periods[0] == periods[-1]
-        for some in [chosen] if steady else np.split(chosen, np.flatnonzero(np.diff(periods)) + 1):
-            memory.tick(int(part.clock[some[0]]))
+        horizon_ms, runs = memory.horizon_ms, [chosen]
+        if int(clock[chosen[0]]) // horizon_ms != int(clock[chosen[-1]]) // horizon_ms:
+            turns = np.flatnonzero(np.diff(clock[chosen] // horizon_ms)) + 1
+            runs = np.split(chosen, turns)
+        for some in runs:
+            memory.tick(int(clock[some[0]]))
             self._show(detector, part, some, columns)
 
     def _show(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:

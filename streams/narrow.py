@@ -26,12 +26,16 @@ class Narrow:
 
     Args:
         detector: whose `only` and `once` are honoured.
+
+    Attributes:
+        wanted: it may spare the detector anything.
     """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._only: frozenset[str] | None = None
         self._hashes = np.zeros(0, np.uint64)
+        self.wanted = bool(detector.once) or detector.only is not None
         size = SLOTS if detector.once else 0
         self._met, self._earliest = np.zeros(size, np.uint64), np.zeros(size, np.int64)
 

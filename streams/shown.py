@@ -24,11 +24,17 @@ class Shown:
 
     def __init__(self, part: Part, columns: Columns, chosen: Ints) -> None:
         self.times: Ints = part.times[chosen]
-        self.clock: Ints = part.clock[chosen]
         self._rows, self._columns = part.rows[chosen], columns
+        self._part, self._chosen = part, chosen
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def clock(self) -> Ints:
+        """See `detectors.events.Events`."""
+        found: Ints = self._part.clock[self._chosen]
+        return found
 
     def __getitem__(self, column: str) -> Any:
         return self._columns[column][self._rows]
