@@ -1,7 +1,7 @@
 """A flood of incidents into a Slack that lets one message a second through.
 
     python benchmarks/slack_flood.py [--incidents 3000] [--criticals 20] [--seconds 60]
-        [--seed 0] [--no-charts]
+        [--seed 0] [--every 1.0] [--no-charts]
 
 A fake Slack on loopback enforces the rate of each channel (429 and Retry-After), keeps what people
 see, and checks blocks as Slack does. Incidents come evenly, criticals at random moments among
@@ -47,9 +47,12 @@ def main() -> int:
     parser.add_argument("--criticals", type=int, default=20, help="of them")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--every", type=float, default=1.0, help="seconds between two messages that Slack takes"
+    )
     parser.add_argument("--no-charts", action="store_true")
     options = parser.parse_args()
-    with fake_slack(interval_s=1.0) as slack, tempfile.TemporaryDirectory() as folder:
+    with fake_slack(interval_s=options.every) as slack, tempfile.TemporaryDirectory() as folder:
         summary = _run(slack, Path(folder), options)
     print(json.dumps(summary, indent=1))
     return 0 if summary["lost"] == 0 and summary["first_five_s"] <= PROMPT_S else 1
