@@ -217,7 +217,7 @@ class Deeds:
         clock = datetime.fromtimestamp(now, UTC)
         digest = deed.digest
         if digest is None:
-            first = min(row.incident.changed for row in deed.rows)
+            first = min((row.incident.changed for row in deed.rows), default=clock)
             id = hashlib.blake2b(f"{self._name} {now} {deed.rows[0].key}".encode(), digest_size=10)
             digest = Digest(
                 id=id.hexdigest(), kind=deed.kind, begun=min(first, clock), changed=clock
@@ -226,6 +226,8 @@ class Deeds:
         if place is None and digest.started is not None:
             place = self._lost(digest)
         grown, members = absorb(digest, [(row.incident, row.told) for row in deed.rows], clock)
+        if not deed.show:
+            return self._keep_digest(grown, members)
         message = to_digest_message(grown, self._look)
         if place is not None:
             try:

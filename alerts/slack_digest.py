@@ -94,7 +94,7 @@ class Digest(BaseModel):
     def grows(self, kind: str, now: datetime) -> bool:
         """Whether further incidents belong into it."""
         recent = now - self.changed < PAUSE and now - self.begun < LENGTH
-        return self.kind == kind and recent
+        return self.kind == kind and (recent or (kind == "quiet" and self.place is None))
 
 
 def absorb(

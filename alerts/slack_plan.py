@@ -17,6 +17,7 @@ from alerts.slack_thread import Reply, next_reply
 from alerts.slack_told import Told
 from schemas.finding import Finding, Severity
 
+HELD = 300  # incidents that wait for the end of quiet hours in the outbox; more would hide edits
 WINDOW_S = 60.0
 SINGLES = 5  # incidents in `WINDOW_S` that get messages of their own; criticals as many again
 EDIT_S = 10.0  # "more findings" edits a message at most so often
@@ -86,11 +87,13 @@ class Gather:
     Attributes:
         digest: the one that grows or is edited; None for a new one.
         kind: of a new one.
+        show: now; else it is only counted, and shown when quiet hours end.
     """
 
     rows: tuple[Row, ...]
     digest: Digest | None
     kind: Kind = "flood"
+    show: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,12 @@ class State:
         return self.hours is not None and self.hours.holds(self.clock)
 
     @property
+    def unseen(self) -> Digest | None:
+        """What was counted in quiet hours and not shown yet."""
+        digest = self.growing.get("quiet")
+        return digest if digest is not None and digest.place is None and digest.count else None
+
+    @property
     def clock(self) -> datetime:
         """`now` as people read it."""
         return datetime.fromtimestamp(self.now, UTC)
@@ -173,18 +182,20 @@ def done(row: Row, state: State) -> bool:
 def choose(rows: Sequence[Row], state: State) -> Deed | None:
     """The most urgent deed; None when every row is done."""
     open_rows = [row for row in rows if not done(row, state)]
+    if state.unseen is not None and not state.quiet:
+        return Gather(_held(open_rows, state), state.unseen, "quiet")
     if not open_rows:
         return None
     for row in open_rows:
         if row.told is not None and row.told.begun is not None and not row.told.part:
             return LookUp(row)
-    waiting: list[float] = []
-    allowed = []
-    for row in open_rows:
-        if state.quiet and not row.critical and (row.fresh or row.news):
-            waiting.append(MAX_WAIT_S)
-        else:
-            allowed.append(row)
+    waits = [r for r in open_rows if state.quiet and not r.critical and (r.fresh or r.news)]
+    fresh = [row for row in waits if row.fresh]
+    if len(fresh) > HELD:  # one stays, to bring the digest back
+        return Gather(tuple(fresh[1:]), state.growing.get("quiet"), "quiet", show=False)
+    waiting = [MAX_WAIT_S] if waits else []
+    keys = {row.key for row in waits}
+    allowed = [row for row in open_rows if row.key not in keys]
     deed = _tell_news([row for row in allowed if row.fresh], state, waiting)
     return deed or _keep_up([row for row in allowed if not row.fresh], state, waiting)
 
@@ -195,10 +206,9 @@ def _tell_news(fresh: list[Row], state: State, waiting: list[float]) -> Deed | N
     if critical and room:
         return Post(critical[0])
     others = [row for row in fresh if not row.critical]
-    if state.hours is not None:
-        held = [r for r in others if state.hours.held(r.incident.changed, state.clock)]
-        if len(held) > 1:
-            return Gather(tuple(held), state.growing.get("quiet"), "quiet")
+    held = _held(others, state)
+    if len(held) > 1:
+        return Gather(held, state.growing.get("quiet"), "quiet")
     if critical or len(others) > state.flow.room(state.now, critical=False):
         current = state.growing.get("flood")
         left = current.edited + DIGEST_S - state.now if current is not None else 0.0
@@ -208,6 +218,15 @@ def _tell_news(fresh: list[Row], state: State, waiting: list[float]) -> Deed | N
     elif others:
         return Post(others[0])
     return None
+
+
+def _held(rows: Iterable[Row], state: State) -> tuple[Row, ...]:
+    """Those that waited for the end of quiet hours."""
+    hours = state.hours
+    if hours is None:
+        return ()
+    waited = [row for row in rows if row.fresh and hours.held(row.incident.changed, state.clock)]
+    return tuple(row for row in waited if not row.critical)
 
 
 def _keep_up(known: list[Row], state: State, waiting: list[float]) -> Deed | None:
@@ -244,6 +263,8 @@ def _digested(known: Iterable[Row], state: State, waiting: list[float]) -> Deed 
     for id, several in changed.items():
         digest = state.digests.get(id)
         left = digest.edited + DIGEST_OLD_S - state.now if digest is not None else 0.0
+        if digest is not None and digest.place is None and state.quiet:
+            return Gather(tuple(several), digest, "quiet", show=False)
         if left <= 0:
             return Gather(tuple(several), digest)
         waiting.append(left)

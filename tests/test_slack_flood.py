@@ -176,6 +176,26 @@ def test_in_the_morning_the_night_is_one_digest_that_says_what_is_true_then(
     assert 0 == bench.waiting()
 
 
+def test_a_flood_at_night_is_counted_and_does_not_hide_what_people_do(
+    workspace: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.slack_plan.HELD", 10)
+    monkeypatch.setattr("alerts.slack.SlackSink.batch", 12)
+    bench = night(workspace, tmp_path, at(22, day=18))
+    bench.found(*many(40), *many(1, Severity.CRITICAL, start=100))
+    bench.told()
+    bench.did("ack", bench.query.incidents(rank=5)[0])
+    bench.did("resolve", bench.query.incidents(entity=key(7).id)[0])
+    (critical,) = bench.told()
+    assert "ana has taken it" in text_of(critical) and bench.waiting() <= 10
+    bench.restart()
+    bench.sleep(9 * 3600)
+    bench.told()
+    (digest,) = digests(bench)
+    assert "40 incidents while it was quiet: 40 high; 1 are over" == digest["text"]
+    assert (41, 0) == (counted(bench), bench.waiting())
+
+
 def test_a_single_incident_of_the_night_is_a_message_in_the_morning(
     workspace: FakeSlack, tmp_path: Path
 ) -> None:
