@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from schemas.finding import Entity, Severity
-from tests.alerts_fakes import HOSTILE, finding, rich
+from tests.alerts_fakes import HOSTILE, Everyone, finding, rich
 from tests.feed_kit import HOUR, heartbeat, rollups
 from tests.feed_process import FeedProcess, chromium, pill_count, running
 
@@ -294,6 +294,7 @@ def test_without_scripts_the_list_and_stories_can_be_read(
 def test_axe_finds_nothing_serious(feed: FeedProcess, browser: Browser, colours: str) -> None:
     now = datetime.now(UTC)
     key = Entity(lane="credential", id="hmac:a")
+    feed.store.router = Everyone(("siem",), ("people",))
     feed.store.record([rich(1, id="f", entity=key, time=now, since=now - HOUR)], now=now)
     feed.runner.record(rollups=rollups(key, [500] * 30 + [9000], now - 30 * HOUR))
     for severity in Severity:
