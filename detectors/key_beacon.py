@@ -14,7 +14,6 @@ from detectors.memory import Memory
 from detectors.places import EVER, Places, Rule
 from schemas.decode import Record
 from schemas.finding import About, Severity
-from schemas.fingerprint import fingerprint_of
 
 ROUNDS = 6  # rounds at one period
 JITTER = 1.1  # longest gap between rounds, as a multiple of the shortest
@@ -92,9 +91,8 @@ class KeyBeacon(Detector):
         if key is None or address is None:
             return ()
         tiny = (event.input_tokens or 0) + (event.output_tokens or 0) <= TINY_TOKENS
-        places = self._memory.note(key, address, time_ms, NEVER if tiny else -time_ms)
-        here, oldest = fingerprint_of(address), min(place.low for place in places)
-        began, worked = next((place.low, -place.high) for place in places if place.name == here)
+        here, places = self._memory.note(key, address, time_ms, NEVER if tiny else -time_ms)
+        oldest, began, worked = min(place.low for place in places), here.low, -here.high
         if not tiny or began < oldest + PLACES.gap:
             return ()
         name = f"{key}\0{address}"

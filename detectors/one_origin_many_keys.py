@@ -10,7 +10,6 @@ from detectors.memory import Memory
 from detectors.places import Places, Rule
 from schemas.decode import Record
 from schemas.finding import About, Severity
-from schemas.fingerprint import fingerprint_of
 
 DAY_MS = 86_400_000
 HORIZON_DAYS = 7
@@ -84,18 +83,19 @@ class OneOriginManyKeys(Detector):
         if key is None or tenant is None or address is None:
             return ()
         today = time_ms // DAY_MS
-        homes = self._memory.note(key, address, today, today)
+        here, homes = self._memory.note(key, address, today, today)
         old = sorted(home.name for home in homes if home.low <= today - HOME_DAYS)
-        if not old or fingerprint_of(address) in old:
+        if not old or here.name in old:
             return ()  # at home here, or nowhere else
         guests = [one for one in self._memory.get(address) or () if one[0] >= today - 1]
         if key not in [one[1] for one in guests]:
             guests.append([today, key, tenant, event.event_id, time_ms, old])
         self._memory.put(address, guests[:MAX_GUESTS])
         tenants = {one[2] for one in guests}
-        common = frozenset.intersection(*(frozenset(one[5]) for one in guests))
-        if len(tenants) < STRANGERS or common:
+        if len(tenants) < STRANGERS:
             return ()
+        if frozenset.intersection(*(frozenset(one[5]) for one in guests)):
+            return ()  # they have a home in common
         latest = sorted(([one[4], one[3]] for one in guests), reverse=True)
         return (
             Verdict(

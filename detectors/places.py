@@ -15,6 +15,7 @@ LEAST = 1024  # places of a generation
 FULL = 0.7  # share of them taken at which it grows
 SHOWN = 1 << 14  # events at strange places that are remembered as shown
 EVER = 2**61
+MOST = 64  # places of one owner that a rule may allow
 
 Names = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -57,11 +58,12 @@ class Places(Memory):
 
     >>> memory = Places(1000, 10, Rule(most=2))
     >>> memory.tick(0)
-    >>> [place.low for place in memory.note("key", "home", 5, 5)]
-    [5]
-    >>> [(place.low, place.high) for place in memory.note("key", "home", 4, 9)]
-    [(4, 9)]
-    >>> [place.low for place in memory.note("key", "far", 7, 7)]
+    >>> mine, known = memory.note("key", "home", 5, 5)
+    >>> mine, known = memory.note("key", "home", 4, 9)
+    >>> mine.low, mine.high, len(known)
+    (4, 9, 1)
+    >>> mine, known = memory.note("key", "far", 7, 7)
+    >>> [place.low for place in known]
     [7, 4]
     """
 
@@ -69,6 +71,8 @@ class Places(Memory):
 
     def __init__(self, horizon_ms: int, limit: int, rule: Rule, once: bool = False) -> None:
         super().__init__(horizon_ms, limit)
+        if rule.most > MOST:
+            raise ValueError(f"an owner has {MOST} places at most")
         self.once = once
         self._rule = rule
         self._here, self._there = Generation(), Generation()
@@ -85,15 +89,24 @@ class Places(Memory):
             self._there = self._here if self._period == before + 1 else Generation()
             self._here = Generation()
 
-    def note(self, owner: str, place: str, low: int, high: int) -> list[Place]:
-        """Notes that an owner was at a place; gives all its places, the newest first."""
-        name = fingerprint_of(owner)
-        names = np.array([name], np.uint64), np.array([fingerprint_of(place)], np.uint64)
-        low_, high_, zero = np.array([low]), np.array([high]), np.zeros(1, np.int64)
-        asked = (*names, low_, high_, zero, zero, np.zeros(1, np.bool_))
-        while not self._visit(asked, 0)[0]:
-            self._make_room(name)
-        return self._here.places(name)
+    def note(self, owner: str, place: str, low: int, high: int) -> tuple[Place, list[Place]]:
+        """Notes that an owner was at a place.
+
+        Returns:
+            What is known of that place now, and of all the owner's places, the newest first.
+        """
+        name, here = fingerprint_of(owner), fingerprint_of(place)
+        places = self._here.places(name)
+        mine = next((one for one in places if one.name == here), None)
+        if mine is None or low < mine.low or high > mine.high:
+            names = np.array([name], np.uint64), np.array([here], np.uint64)
+            low_, high_, zero = np.array([low]), np.array([high]), np.zeros(1, np.int64)
+            asked = (*names, low_, high_, zero, zero, np.zeros(1, np.bool_))
+            while not self._visit(asked, 0)[0]:
+                self._make_room(name)
+            places = self._here.places(name)
+            mine = next(one for one in places if one.name == here)
+        return mine, places
 
     def strange(
         self, events: Events, owners: Names, places: Names, lows: Ints, highs: Ints, asked: Flags
@@ -182,12 +195,11 @@ class Generation:
         return self._chain(slot) if self._names[slot] else []
 
     def _chain(self, slot: int) -> list[Place]:
-        found, node = [], int(self._heads[slot])
-        while node >= 0:
-            columns = (self._places, self._lows, self._highs)
-            found.append(Place(*(int(column[node]) for column in columns)))
-            node = int(self._after[node])
-        return found
+        count, nodes = np.empty(1, np.int64), np.empty(MOST, np.int64)
+        memory_loops.unchain(self._heads[slot : slot + 1], self._after, count, nodes)
+        columns = (self._places, self._lows, self._highs)
+        found = (column[nodes[: count[0]]].tolist() for column in columns)
+        return [Place(*one) for one in zip(*found, strict=True)]
 
     def grow(self, most: int) -> None:
         """Makes room for one more owner with so many places."""

@@ -93,7 +93,8 @@ class ThunderingHerd(Detector):
         done = (time_ms - SETTLED_MS) // 1000 // STEP_S
         if done > state["looked"]:
             known = sorted(seconds.values())
-            for look in range(max(state["looked"] + 1, done - MAX_SECONDS // STEP_S), done + 1):
+            looks = range(max(state["looked"] + 1, done - MAX_SECONDS // STEP_S), done + 1)
+            for look in looks if any(one[1] >= PEAK_CALLS for one in known) else ():
                 yield from _look([one for one in known if 0 < look * STEP_S - one[0] <= SPAN_S])
             kept = [one for one in known if one[0] > known[-1][0] - MAX_SECONDS]
             state.update(looked=done, seconds={str(one[0]): one for one in kept})

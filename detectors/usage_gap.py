@@ -164,11 +164,13 @@ def _judged(name: str, flow: Flow, missing: float, until_ms: int) -> Iterable[Ve
 def _expected(flow: Flow, until_ms: int) -> float:
     """How many calls are usual between the flow's last one and a time, a week at most."""
     since = max(flow["last"][0], until_ms - WEEK * HOUR_MS)
-    usual, total = flow["usual"], 0.0
-    for hour in range(since // HOUR_MS, until_ms // HOUR_MS + 1):
-        begin, end = max(since, hour * HOUR_MS), min(until_ms, (hour + 1) * HOUR_MS)
-        total += usual[hour % WEEK] * max(0, end - begin) / HOUR_MS
-    return total
+    usual, first, last = flow["usual"], since // HOUR_MS, until_ms // HOUR_MS
+    if first >= last:
+        return float(usual[first % WEEK] * max(0, until_ms - since) / HOUR_MS)
+    total = usual[first % WEEK] * ((first + 1) * HOUR_MS - since) / HOUR_MS
+    for hour in range(first + 1, last):
+        total += usual[hour % WEEK] * HOUR_MS / HOUR_MS
+    return float(total + usual[last % WEEK] * (until_ms - last * HOUR_MS) / HOUR_MS)
 
 
 def _learn(flow: Flow, hour: int, calls: int) -> None:

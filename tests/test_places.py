@@ -51,7 +51,9 @@ def test_places_are_remembered_in_columns_as_in_lists() -> None:
             owner, place = f"o{rng.randrange(40)}", f"p{rng.randrange(7)}"
             low, high = now - rng.randrange(9), now - rng.randrange(9)
 
-            assert plain.note(owner, place, low, high) == places.note(owner, place, low, high)
+            expected = plain.note(owner, place, low, high)
+            here, known = places.note(owner, place, low, high)
+            assert (expected, fingerprint_of(place)) == (known, here.name)
             if step % 100 == 0:
                 again = Places(HORIZON, limit, RULE)
                 again.load(places.state())
@@ -63,7 +65,7 @@ def test_thousands_of_owners_find_their_own_places_again() -> None:
     places.tick(0)
     for turn in range(3):
         for owner in range(3000):
-            found = places.note(f"o{owner}", f"p{owner}-{turn}", turn, turn)
+            _, found = places.note(f"o{owner}", f"p{owner}-{turn}", turn, turn)
             assert [turn - back for back in range(turn + 1)] == [place.low for place in found]
 
     assert 3000 == len(places)
