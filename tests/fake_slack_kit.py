@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from alerts.courier import Courier
 from alerts.incident import Action, Incident
@@ -34,7 +34,11 @@ TOKEN = "xoxb-1234-abcd"
 
 @dataclass
 class Bench:
-    """One channel, from findings to what people see. Time moves only when somebody waits."""
+    """One channel, from findings to what people see. Time moves only when somebody waits.
+
+    Args:
+        store_at: URL of a database; else a file in the folder.
+    """
 
     slack: FakeSlack
     folder: Path
@@ -44,6 +48,7 @@ class Bench:
     thread: bool = True
     charts: bool = False
     begin: datetime = NOON
+    store_at: str = ""
     clock: Clock = field(default_factory=Clock)
     heard: list[Control] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -51,10 +56,7 @@ class Bench:
     def __post_init__(self) -> None:
         self._zero = self.clock.now
         self.slack.clock = self.clock
-        path = self.folder / "tripmeter.db"
-        path.write_bytes(_new())
-        engine = open_store(path)
-        event.listen(engine, "checkout", _without_syncing)
+        engine = open_store(self.store_at) if self.store_at else _file(self.folder)
         self.store = AlertStore(engine, Everyone((), ("soc",)))
         self.desk = Desk(self.store, self.heard.append, now=lambda: self.now)
         self.query = Query(self.store.engine)
@@ -128,6 +130,14 @@ def _new() -> bytes:
         path = Path(folder) / "new.db"
         close_store(open_store(path))
         return path.read_bytes()
+
+
+def _file(folder: Path) -> Engine:
+    path = folder / "tripmeter.db"
+    path.write_bytes(_new())
+    engine = open_store(path)
+    event.listen(engine, "checkout", _without_syncing)
+    return engine
 
 
 def _without_syncing(connection: Any, *_: Any) -> None:
