@@ -1,8 +1,9 @@
 """Rules that peers ship for LLM usage, written anew from their published logic, and two baselines.
 
 Each is a function from a stream's events to alerts: keys and instants (seconds). Events are a
-pandas table with `key`, `ts` (seconds, ascending), `model` (number), `tin`, `tout` (tokens), `cost`
-(dollars) and `status`. Rules that look at all keys alike are judged by key, which favours them.
+pandas table with `key`, `ts` (seconds, ascending), `model`, `ip` (numbers), `tin`, `tout` (tokens),
+`cost` (dollars) and `status`. Rules that look at all keys alike are judged by key here, which
+favours them.
 
 Sources, read in 2026: panther-analysis, AWS Bedrock Model Invocation Abnormal Token Usage; Splunk
 security content, AWS Bedrock Claude excessive use of tokens; Elastic detection-rules, Potential
@@ -123,6 +124,15 @@ def three_sigma(events: Any, sigmas: float = 3.0) -> Alerts:
     return np.concatenate(found), np.concatenate(whens)
 
 
+def first_seen(events: Any, column: str, least: int, within_s: float) -> Alerts:
+    """As many values that the key never had before, within a time; its first day only teaches."""
+    first = events.drop_duplicates(["key", column])
+    first = first[first.ts > LEARN_DAYS * DAY_S]
+    since = first.ts - first.groupby("key").ts.shift(least - 1)
+    told = first[since.fillna(within_s + 1) <= within_s] if least > 1 else first
+    return told.key.to_numpy(), told.ts.to_numpy()
+
+
 def half_space_trees(events: Any, threshold: float = 0.95) -> Alerts:
     """river's HalfSpaceTrees for each key, event by event, on four logarithmic features."""
     from river import anomaly
@@ -171,5 +181,9 @@ def rules(models: Sequence[str]) -> dict[str, Rule]:
         "gateway: twice a key's own mean day": lambda e: own_budget(e, 2.0),
         "gateway: five times a key's own mean day": lambda e: own_budget(e, 5.0),
         "three sigma on hourly spend": three_sigma,
+        "an address the key never used": lambda e: first_seen(e, "ip", 1, HOUR_S),
+        "three new addresses within an hour": lambda e: first_seen(e, "ip", 3, HOUR_S),
+        "a model the key never used": lambda e: first_seen(e, "model", 1, HOUR_S / 2),
+        "two new models within half an hour": lambda e: first_seen(e, "model", 2, HOUR_S / 2),
         "river HalfSpaceTrees per key, score 0.95": half_space_trees,
     }

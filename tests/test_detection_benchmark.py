@@ -90,6 +90,15 @@ def test_three_sigma_waits_for_a_day_and_then_for_a_dear_hour() -> None:
     assert [31 * HOUR] == told(peers_rules.three_sigma(events))
 
 
+def test_what_a_key_never_used_before_is_counted_after_its_first_day() -> None:
+    known = [(60.0, {"ip": 1}), (DAY + 60, {"ip": 1})]
+    new = [(DAY + 100, {"ip": 2}), (DAY + 200, {"ip": 3}), (DAY + 9000, {"ip": 4})]
+    events = calls(*known, *new)
+
+    assert [DAY + 100, DAY + 200, DAY + 9000] == told(peers_rules.first_seen(events, "ip", 1, HOUR))
+    assert [DAY + 200] == told(peers_rules.first_seen(events, "ip", 2, HOUR))
+
+
 def test_half_space_trees_judge_every_key_by_itself() -> None:
     past = [(10.0 * i, {"cost": 0.01}) for i in range(600)]
     keys, times = peers_rules.half_space_trees(
