@@ -160,6 +160,7 @@ class Served:
 
     def run(self) -> None:
         """Serves until `stop`."""
+        self.feed.warm()  # who comes meanwhile waits for that, once
         self.server.run(sockets=[self.listener])
 
     def stop(self) -> None:

@@ -117,6 +117,11 @@ class Feed:
             self._kept[name] = (time.monotonic() + seconds, made)
         return made
 
+    def warm(self) -> None:
+        """Does what only the first page would wait for: templates, and what the strip looks at."""
+        self.pages.warm()
+        self.health.strip(Identity("", "viewer"))
+
     def forget(self) -> None:
         """Looks everything up again."""
         with self._guard:

@@ -223,6 +223,11 @@ class Pages:
         self._environment = environment()
         self._common = dict(common)
 
+    def warm(self) -> None:
+        """Compiles every template."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def __call__(self, name: str, **values: Any) -> str:
         """A page or a part of one, as HTML."""
         return self._environment.get_template(name).render({**self._common, **values})
