@@ -156,7 +156,7 @@ def test_after_an_outage_there_is_one_summary_that_says_what_is_over(
 def test_at_night_only_criticals_are_told(workspace: FakeSlack, tmp_path: Path) -> None:
     bench = night(workspace, tmp_path, at(22))
     bench.found(*many(3), *many(1, Severity.CRITICAL, start=100))
-    bench.told()
+    bench.told(6)
     assert ["CRITICAL"] == [m["text"].split(":")[0] for m in bench.slack.messages()]
     assert 3 == bench.waiting()
 
@@ -166,9 +166,9 @@ def test_in_the_morning_the_night_is_one_digest_that_says_what_is_true_then(
 ) -> None:
     bench = night(workspace, tmp_path, at(22, day=18))
     bench.found(*many(3))
-    bench.told()
+    bench.told(6)
     bench.did("resolve", bench.incidents()[0])
-    bench.told()
+    bench.told(6)
     bench.sleep(9 * 3600)
     bench.told()
     (digest,) = digests(bench)
@@ -183,10 +183,10 @@ def test_a_flood_at_night_is_counted_and_does_not_hide_what_people_do(
     monkeypatch.setattr("alerts.slack.SlackSink.batch", 12)
     bench = night(workspace, tmp_path, at(22, day=18))
     bench.found(*many(40), *many(1, Severity.CRITICAL, start=100))
-    bench.told()
+    bench.told(8)
     bench.did("ack", bench.query.incidents(rank=5)[0])
     bench.did("resolve", bench.query.incidents(entity=key(7).id)[0])
-    (critical,) = bench.told()
+    (critical,) = bench.told(8)
     assert "ana has taken it" in text_of(critical) and bench.waiting() <= 10
     bench.restart()
     bench.sleep(9 * 3600)
@@ -201,7 +201,7 @@ def test_a_single_incident_of_the_night_is_a_message_in_the_morning(
 ) -> None:
     bench = night(workspace, tmp_path, at(22, day=18))
     bench.found(*many(1))
-    bench.told()
+    bench.told(6)
     bench.sleep(9 * 3600)
     assert ["HIGH"] == [m["text"].split(":")[0] for m in bench.told()]
 
