@@ -131,7 +131,11 @@ def headline(incident: Incident) -> str:
 
 
 def said(incident: Incident) -> str:
-    """Who has taken it, or how it ended; one sentence."""
+    """Who has taken it, or how it ended; one sentence of plain text."""
+    return words(_sentence(incident), MAX_REASON)
+
+
+def _sentence(incident: Incident) -> str:
     last = _decision(incident)
     who = "nobody" if last is None else person(last.by)
     why = f": {last.reason}" if last is not None and last.reason else ""
@@ -151,7 +155,7 @@ def said(incident: Incident) -> str:
             text = f"Open again; {person(incident.owner)} had taken it"
         case _:
             text = "Nobody has taken it yet"
-    return words(f"{text}.", MAX_REASON)
+    return f"{text}."
 
 
 def person(by: str) -> str:
@@ -174,17 +178,17 @@ def _decision(incident: Incident) -> Entry | None:
 
 def _blocks(incident: Incident, finding: Finding, look: Look) -> list[dict[str, Any]]:
     fields = [mrkdwn(f"*{label}*\n{text}") for label, text in _facts(incident, finding)]
-    state = section("state", said(incident))
     blocks = [
         section("what", words(incident.summary, MAX_SUMMARY)),
         {"type": "section", "block_id": "facts", "fields": fields[:MAX_FIELDS]},
     ]
-    if incident.active and incident.inhibited_by is None:
-        if finding.runbook:
-            blocks.append(_todo(finding))
-        blocks.append(state)
-    else:  # how it ended comes first
-        blocks.insert(0, state)
+    if incident.active and incident.inhibited_by is None and finding.runbook:
+        blocks.append(_todo(finding))
+    if incident.state == "open" and incident.inhibited_by is None:
+        blocks.append(section("state", said(incident)))
+    else:  # who has it, or how it ended, comes first
+        text = mrkdwn(f"*{prose(_sentence(incident), MAX_REASON)}*")
+        blocks.insert(0, {"type": "section", "block_id": "state", "text": text})
     if pressed := _buttons(incident, look):
         blocks.append({"type": "actions", "block_id": "do", "elements": pressed})
     blocks.append(context("notes", *(words(note, MAX_NOTE) for note in _notes(incident))))
