@@ -251,7 +251,7 @@ def streams(
     cpu, _ = used(pid)
     sent: dict[str, float] = {}
     begun = time.time()
-    number = 10**9 + int(begun)
+    number = time.time_ns() // 1000  # new ones in every run
     for batch in range(asked.seconds * 5):
         many = asked.rate // 5
         found = [finding(number + batch * many + n, datetime.now(UTC)) for n in range(many)]

@@ -199,3 +199,25 @@ def test_who_comes_while_others_are_told_misses_nothing(
         hub.close()
 
     run(story)
+
+
+def test_a_fault_while_changes_are_told_is_not_the_end(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        hub, feeds = office.feed.hub, office.feed.feeds
+        stream = await hub.stream(ALL, Filter(), None)
+        await anext(stream)
+        faults, look = iter([ValueError, OSError]), feeds.changes
+
+        def changes(after: int, limit: int) -> list[live.Change]:
+            for fault in faults:
+                raise fault
+            return look(after, limit)
+
+        monkeypatch.setattr(feeds, "changes", changes)
+        [id] = office.found("a")
+        assert id in (await asyncio.wait_for(anext(stream), 10)).decode()
+        hub.close()
+
+    run(story)

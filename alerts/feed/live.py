@@ -8,7 +8,6 @@ comes back the same way.
 import asyncio
 import json
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -129,8 +128,9 @@ class Hub:
                     self._taken = changes[-1].number
                     await self._hand_out(changes)
                     self._at = changes[-1].number
-            except (sqlite3.Error, OSError) as error:
-                log.warning("the store cannot be read: %s", type(error).__name__)
+            except Exception as error:  # a task that ends would be silence for all who watch
+                log.warning("changes cannot be told now: %s", type(error).__name__)
+                changes = []
             if len(changes) < BATCH:
                 await asyncio.sleep(POLL_S)
 
