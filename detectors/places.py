@@ -167,14 +167,19 @@ class Generation:
     __slots__ = ("_after", "_heads", "_highs", "_lows", "_names", "_places", "_used", "bits")
 
     def __init__(self) -> None:
-        self._names, self._heads = np.zeros(LEAST, np.uint64), np.zeros(LEAST, np.int64)
-        self._places, self._after = np.zeros(LEAST, np.uint64), np.zeros(LEAST, np.int64)
-        self._lows, self._highs = np.zeros(LEAST, np.int64), np.zeros(LEAST, np.int64)
         self._used = np.array([0, 0, memory_loops.NOBODY])  # owners, places, first free place
-        self._index()
+        self._index(LEAST)
+        self._string(LEAST)
 
-    def _index(self) -> None:
-        self.bits = np.uint64(64 - (len(self._names).bit_length() - 1))
+    def _index(self, places: int) -> None:
+        rows = np.zeros((places, 2), np.int64)  # side by side: one look into memory finds both
+        self._names, self._heads = rows[:, 0].view(np.uint64), rows[:, 1]
+        self.bits = np.uint64(64 - (places.bit_length() - 1))
+
+    def _string(self, places: int) -> None:
+        rows = np.zeros((places, 4), np.int64)
+        self._places, self._lows = rows[:, 0].view(np.uint64), rows[:, 1]
+        self._highs, self._after = rows[:, 2], rows[:, 3]
 
     def __len__(self) -> int:
         return int(self._used[memory_loops.OWNERS])
@@ -196,41 +201,39 @@ class Generation:
 
     def _chain(self, slot: int) -> list[Place]:
         count, nodes = np.empty(1, np.int64), np.empty(MOST, np.int64)
-        memory_loops.unchain(self._heads[slot : slot + 1], self._after, count, nodes)
-        columns = (self._places, self._lows, self._highs)
-        found = (column[nodes[: count[0]]].tolist() for column in columns)
+        memory_loops.unchain(self._heads[[slot]], self._after, count, nodes)
+        found = (column[nodes[: count[0]]].tolist() for column in self._columns())
         return [Place(*one) for one in zip(*found, strict=True)]
+
+    def _columns(self) -> tuple[Any, ...]:
+        return self._places, self._lows, self._highs
 
     def grow(self, most: int) -> None:
         """Makes room for one more owner with so many places."""
-        while int(self._used[memory_loops.NODES]) + most >= len(self._after):
-            for name in ("_places", "_lows", "_highs", "_after"):
-                column = getattr(self, name)
-                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+        if self._used[memory_loops.NODES] + most >= len(self._after):
+            before = (*self._columns(), self._after)
+            self._string(2 * len(self._after))
+            for column, values in zip((*self._columns(), self._after), before, strict=True):
+                column[: len(values)] = values
         if len(self) >= self.room:
             used = np.flatnonzero(self._names)
-            names, heads = self._names[used], self._heads[used]
-            self._names = np.zeros(2 * len(self._names), np.uint64)
-            self._heads = np.zeros(len(self._names), np.int64)
-            self._index()
-            slots = np.empty(len(names), np.int64)
-            memory_loops.insert(self._names, self.bits, names, slots)
-            self._heads[slots] = heads
+            self._seat(2 * len(self._names), self._names[used], self._heads[used])
+
+    def _seat(self, places: int, owners: Names, heads: Ints) -> None:
+        """Gives owners their slots in an empty index."""
+        self._index(places)
+        slots = np.empty(len(owners), np.int64)
+        memory_loops.insert(self._names, self.bits, owners, slots)
+        self._heads[slots] = heads
 
     def fill(self, owners: Names, counts: Ints, columns: list[Any]) -> None:
         """Takes owners, how many places each has, and these: names, low and high numbers."""
-        size, nodes = len(owners), len(columns[0])
-        self._names = np.zeros(max(LEAST, 1 << int(size / FULL).bit_length()), np.uint64)
-        self._heads = np.zeros(len(self._names), np.int64)
-        self._index()
-        slots = np.empty(size, np.int64)
-        memory_loops.insert(self._names, self.bits, owners, slots)
-        ends = np.cumsum(counts)
-        self._heads[slots] = ends - counts
-        room = max(LEAST, 2 * nodes)
-        for name, column in zip(("_places", "_lows", "_highs"), columns, strict=True):
-            setattr(self, name, np.concatenate([column, np.zeros(room - nodes, column.dtype)]))
-        self._after = np.arange(1, room + 1)
+        size, nodes, ends = len(owners), len(columns[0]), np.cumsum(counts)
+        self._seat(max(LEAST, 1 << int(size / FULL).bit_length()), owners, ends - counts)
+        self._string(max(LEAST, 2 * nodes))
+        for column, values in zip(self._columns(), columns, strict=True):
+            column[:nodes] = values
+        self._after[:] = np.arange(1, len(self._after) + 1)
         self._after[ends - 1] = memory_loops.NOBODY
         self._used[:2] = size, nodes
 
@@ -241,7 +244,7 @@ class Generation:
         counts, nodes = np.zeros(len(slots), np.int64), np.zeros(len(self._after), np.int64)
         memory_loops.unchain(self._heads[slots], self._after, counts, nodes)
         nodes = nodes[: counts.sum()]
-        columns = [column[nodes] for column in (self._places, self._lows, self._highs)]
+        columns = [column[nodes] for column in self._columns()]
         return {"owners": self._names[slots], "counts": counts, "places": columns}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ class Columns:
         key = "any " + name
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = bool(self[name].any())
+            made = self._made[key] = bool(np.count_nonzero(self[name]))
         return bool(made)
 
     def fill(self, name: str, rows: Any, values: Any) -> None:

@@ -11,17 +11,14 @@ from streams.table import Names, Table
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_MIX_A = np.uint64(0x9E3779B97F4A7C15)
-_MIX_B = np.uint64(0xBF58476D1CE4E5B9)
-_SHIFT = np.uint64(29)
 NEVER = np.int32(probes.NEVER)
 
 
 def pair(keys: Names, values: Names, kind: int) -> Names:
     """One 64-bit name for each (key, value) of a kind. Never 0."""
-    mixed = (keys * _MIX_A + np.uint64(kind * int(_MIX_B) % 2**64)) ^ values
-    mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX_B
-    return np.asarray((mixed ^ (mixed >> _SHIFT)) | np.uint64(1))
+    mixed = np.empty(len(keys), np.uint64)
+    probes.mix(keys, values, np.uint64(kind), mixed)
+    return mixed
 
 
 class Pairs:

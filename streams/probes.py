@@ -12,6 +12,8 @@ from schemas.compiled import compiled
 
 NEVER = -(2**31)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
+_SHIFT, _ONE = np.uint64(29), np.uint64(1)
 
 
 @compiled
@@ -27,6 +29,15 @@ def locate(table: Any, bits: Any, name: Any) -> Any:
     while table[slot] != name and table[slot] != 0:
         slot = (slot + 1) & mask
     return slot
+
+
+@compiled
+def mix(keys: Any, values: Any, kind: Any, mixed: Any) -> None:
+    """Fills in one name, never 0, for each (key, value) of a kind; all are 64 bits."""
+    for at in range(len(keys)):
+        one = (keys[at] * _SPREAD + kind * _MIX) ^ values[at]
+        one = (one ^ (one >> _SHIFT)) * _MIX
+        mixed[at] = (one ^ (one >> _SHIFT)) | _ONE
 
 
 @compiled
