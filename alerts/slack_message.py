@@ -179,7 +179,7 @@ def _decision(incident: Incident) -> Entry | None:
 def _blocks(incident: Incident, finding: Finding, look: Look) -> list[dict[str, Any]]:
     fields = [mrkdwn(f"*{label}*\n{text}") for label, text in _facts(incident, finding)]
     blocks = [
-        section("what", words(incident.summary, MAX_SUMMARY)),
+        section("what", words(incident.summary[:1].upper() + incident.summary[1:], MAX_SUMMARY)),
         {"type": "section", "block_id": "facts", "fields": fields[:MAX_FIELDS]},
     ]
     if incident.active and incident.inhibited_by is None and finding.runbook:
