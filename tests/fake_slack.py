@@ -125,9 +125,16 @@ class FakeSlack:
         """Open Socket Mode connections."""
         return sum(not socket.closed for socket in self._sockets)
 
-    async def _close(self) -> None:
+    def hang_up(self) -> None:
+        """Ends every Socket Mode connection, as Slack does now and then."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(5)
+
+    async def _hang_up(self) -> None:
         for socket in self._sockets:
             await socket.close()
+
+    async def _close(self) -> None:
+        await self._hang_up()
         await self._runner.cleanup()
 
     async def _push(self, envelope: dict[str, Any]) -> None:

@@ -308,8 +308,8 @@ def test_the_form_of_expected_is_what_the_golden_file_says() -> None:
 # Socket Mode
 
 
-def until(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 5
+def until(true: Callable[[], bool], seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:
         time.sleep(0.005)
     return true()
@@ -331,6 +331,33 @@ def test_presses_come_through_socket_mode_and_are_acknowledged(office: Office) -
     finally:
         socket.stop()
     assert "errors" == slack.acks[1]["payload"]["response_action"]
+
+
+@pytest.mark.slow
+def test_a_connection_that_slack_ends_is_opened_again(office: Office) -> None:
+    slack = office.bench.slack
+    socket = Socket(lambda: "xapp-1", office.answers.handle, api_url=slack.api)
+    socket.start()
+    try:
+        assert until(lambda: slack.connected() == 1)
+        slack.hang_up()
+        assert until(lambda: slack.connected() == 1, 60)
+        payload = pressed("tm_ack", office.incident.id)
+        slack.push({"envelope_id": "e1", "type": "interactive", "payload": payload})
+        assert until(lambda: office.incident.state == "acked")
+    finally:
+        socket.stop()
+
+
+def test_without_a_token_buttons_are_tried_again_and_alerts_go_on(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.bench.slack.broken = {"apps.connections.open": ["invalid_auth"] * 9}
+    socket = Socket(lambda: "xapp-secret", office.answers.handle, api_url=office.bench.slack.api)
+    socket.start()
+    assert until(lambda: "buttons do not work: invalid_auth" in caplog.text)
+    socket.stop()
+    assert "xapp-secret" not in caplog.text
 
 
 # HTTP
