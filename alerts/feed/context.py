@@ -1,8 +1,10 @@
 """What every page of the feed works with, and the few things several of them do."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 from alerts.feed.accounts import Accounts, Throttle
 from alerts.feed.audit import Audit
+from alerts.feed.filters import Filter
 from alerts.feed.guard import Guard, masked
 from alerts.feed.health import Health, Probe
 from alerts.feed.identity import Denied, Identity
@@ -118,9 +121,14 @@ class Feed:
         return made
 
     def warm(self) -> None:
-        """Does what only the first page would wait for: templates, and what the strip looks at."""
+        """Does what only the first page would wait for: templates, and looks that are slow once."""
+        somebody, now = Identity("", "viewer"), self.now()
         self.pages.warm()
-        self.health.strip(Identity("", "viewer"))
+        self.health.strip(somebody)
+        with suppress(sqlite3.Error, OSError):  # pages say so themselves
+            self.feeds.page(Filter(), somebody, now)
+            self.feeds.count(Filter(), somebody, now)
+            self.tenants()
 
     def forget(self) -> None:
         """Looks everything up again."""
