@@ -1,7 +1,7 @@
 """What workers do on a real broker on the same machine, beside what the obvious builds do.
 
     python benchmarks/make_events.py events.ndjson --span 600
-    python benchmarks/kafka.py events.ndjson [--events 1000000] [--workers 1,2] [--latency 20000]
+    python benchmarks/kafka.py events.ndjson [--events 1000000] [--workers 1,2] [--quix PYTHON]
 
 The events are on a topic of four partitions before anything is measured: one event a record, lz4,
 with the key's id as key. Then, one after the other and from the same topic:
@@ -10,20 +10,18 @@ with the key's id as key. Then, one after the other and from the same topic:
     plain     a Faust agent, `async for`, msgspec and a dict of counters
     obvious   a Faust agent, pydantic and one river HalfSpaceTrees
     quix      Quix Streams, JSON and one HalfSpaceTrees a key (own environment: --quix PYTHON)
-    latency   the same events at a steady rate; from the producer's send to the finding on its topic
 
-Wall time is from the first event to the last, the broker's share of the cores included; CPU time is
-of the consumers alone. The obvious builds read a part of the topic, they are too slow for more.
+Wall time is from the first event to the last, the broker's share of the cores included: of a worker
+until every lane has judged everything, and until the first lane has. CPU time is of the consumers
+alone. The obvious builds read a part of the topic, they are too slow for more.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path[0] = str(ROOT)  # instead of this folder, where this file would pass for the library
 
-PARTITIONS = 4
-SHARDS = 16
+from benchmarks.kafka_cluster import cpu_s, load, made, produce, rss_mib  # noqa: E402
+
+CHUNK = 4000
 PART_EVENTS = {"plain": 60_000, "obvious": 30_000, "quix": 20_000}
 START_S = 60.0
 STALLED_S = 120.0
@@ -44,8 +43,6 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--workers", default="1", help="how many at a time, with commas")
-    parser.add_argument("--latency", type=int, default=0, metavar="RATE", help="events a second")
-    parser.add_argument("--latency-s", type=float, default=20.0)
     parser.add_argument(
         "--quix", metavar="PYTHON", help="of an environment with quixstreams, river"
     )
@@ -65,55 +62,6 @@ def main() -> None:
                 peer(options.quix, "quix", broker.bootstrap, "tripmeter-quix")
             else:
                 print("quix      skipped: no --quix PYTHON")
-        if options.latency:
-            part = lines[: int(options.latency * options.latency_s)]
-            measure_latency(broker, Path(folder), part, options.latency)
-
-
-def _cluster(broker: Any, folder: Path, name: str) -> Any:
-    from streams.kafka.settings import KafkaSettings
-    from tests.kafka_worker import Cluster
-
-    (folder / name).mkdir()
-    kafka = KafkaSettings(
-        bootstrap=broker.bootstrap, prefix=name, shards=SHARDS, events_partitions=PARTITIONS
-    )
-    return Cluster(kafka, folder / name, snapshot_every_s=10)
-
-
-async def produce(bootstrap: str, topic: str, lines: list[bytes], rate: float = 0.0) -> Any:
-    """Puts lines on a topic, each key's in one partition; gives when each part was sent."""
-    import xxhash
-    from aiokafka import AIOKafkaProducer
-
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4", acks="all")
-    await producer.start()
-    begun, sent = time.time(), []
-    step = max(1, int(rate / 50)) if rate else 4000
-    for at in range(0, len(lines), step):
-        batches: dict[int, Any] = {}
-        for line in lines[at : at + step]:
-            begin = line.find(b'"api_key.id":"') + 14
-            key = line[begin : begin + 21]
-            place = xxhash.xxh3_64_intdigest(key) % PARTITIONS
-            batch = batches.setdefault(place, producer.create_batch())
-            if batch.append(key=key, value=line, timestamp=None) is None:
-                await producer.send_batch(batch, topic, partition=place)
-                batch = batches[place] = producer.create_batch()
-                batch.append(key=key, value=line, timestamp=None)
-        sent.append((at, time.time()))
-        for place, batch in batches.items():
-            await producer.send_batch(batch, topic, partition=place)
-        if rate:
-            await asyncio.sleep(max(0.0, begun + (at + step) / rate - time.time()))
-    await producer.flush()
-    await producer.stop()
-    return sent
-
-
-def _cpu_s(pid: int) -> float:
-    parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _judged(workers: list[Any]) -> int:
@@ -126,38 +74,39 @@ def _judged(workers: list[Any]) -> int:
 def measure_workers(broker: Any, folder: Path, lines: list[bytes], count: int) -> None:
     """Workers from their first event to their last."""
     name = f"bench{count}"
-    there = _cluster(broker, folder, name)
+    there = made(broker, folder, name)
+    from streams.kafka.lag import measure
+
     topic = there.names.events
     try:
-        asyncio.run(produce(broker.bootstrap, topic, lines))
+        chunks = (lines[at : at + CHUNK] for at in range(0, len(lines), CHUNK))
+        asyncio.run(produce(broker.bootstrap, topic, chunks))
         (folder / "topic").write_text(topic)
         begun, cpu, done = 0.0, 0.0, 0
         workers = [there.worker() for _ in range(count)]
         for worker in workers:
             worker.ready()
-        cpu = sum(_cpu_s(worker.pid) for worker in workers)
+        cpu = sum(cpu_s(worker.pid) for worker in workers)
         begun = moved = time.monotonic()
         while done < len(lines) and time.monotonic() - moved < STALLED_S:
             time.sleep(0.5)
             now = _judged(workers)
             moved, done = (time.monotonic() if now > done else moved), now
+        first = time.monotonic() - begun
+        while measure(there.kafka).total and time.monotonic() - moved < STALLED_S:
+            time.sleep(0.2)
         wall = time.monotonic() - begun
-        cpu = sum(_cpu_s(worker.pid) for worker in workers) - cpu
-        rss = sum(_rss_mib(worker.pid) for worker in workers)
+        cpu = sum(cpu_s(worker.pid) for worker in workers) - cpu
+        rss = sum(rss_mib(worker.pid) for worker in workers)
         print(
-            f"worker x{count}  {done} of {len(lines)} events, {done / wall:,.0f} events/s,"
-            f" {1e6 * cpu / max(done, 1):.1f} us CPU an event, {rss} MiB",
+            f"worker x{count}  {done} of {len(lines)} events, {done / wall:,.0f} events/s"
+            f" ({done / first:,.0f} in the first lane),"
+            f" {1e6 * cpu / max(done, 1):.1f} us CPU an event, {rss} MiB; {load()}",
             flush=True,
         )
-        there.caught_up()
         _lanes(broker, there, len(lines))
     finally:
         there.end()
-
-
-def _rss_mib(pid: int) -> int:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) // 1024
 
 
 def _lanes(broker: Any, there: Any, events: int) -> None:
@@ -187,50 +136,6 @@ def _ends(there: Any, topic: str) -> list[Any]:
     return [part for part in measure(there.kafka).workers if part.topic == topic]
 
 
-def measure_latency(broker: Any, folder: Path, lines: list[bytes], rate: int) -> None:
-    """From a producer's send of the deciding event to the finding on its topic."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    there = _cluster(broker, folder, "latency")
-    arrived: list[tuple[float, dict[str, Any]]] = []
-    stop = threading.Event()
-
-    def listen() -> None:
-        consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, fetch_max_wait_ms=20)
-        parts = consumer.partitions_for_topic(there.names.findings)
-        consumer.assign([TopicPartition(there.names.findings, part) for part in parts])
-        while not stop.is_set():
-            for records in consumer.poll(timeout_ms=50).values():
-                arrived.extend((time.time(), json.loads(record.value)) for record in records)
-
-    try:
-        there.worker().ready()
-        listening = threading.Thread(target=listen)
-        listening.start()
-        time.sleep(2)
-        sent = asyncio.run(produce(broker.bootstrap, there.names.events, lines, rate))
-        there.caught_up()
-        time.sleep(2)
-        stop.set()
-        listening.join()
-    finally:
-        there.end()
-    places = {json.loads(line)["event.id"]: at for at, line in enumerate(lines)}
-    starts = [at for at, _ in sent]
-    waits = []
-    for when, finding in arrived:
-        if finding["revision"] == 1 and "tripped" in finding["evidence"]:
-            at = places[finding["event_ids"][0]]
-            part = max(i for i, start in enumerate(starts) if start <= at)
-            waits.append(when - sent[part][1])
-    waits.sort()
-    if not waits:
-        print("latency   no window was tripped; take more events")
-        return
-    p50, p99 = waits[len(waits) // 2], waits[min(len(waits) - 1, int(0.99 * len(waits)))]
-    print(f"latency   {rate} events/s, {len(waits)} findings: p50 {p50:.2f} s, p99 {p99:.2f} s")
-
-
 # --- the others ---------------------------------------------------------------------------------
 
 
@@ -256,7 +161,7 @@ class Count:
             wall, cpu = time.perf_counter() - self.begun, time.process_time() - self.cpu
             print(
                 f"{self.role:9s} {self.seen} events, {self.seen / wall:,.0f} events/s,"
-                f" {1e6 * cpu / self.seen:.1f} us CPU an event",
+                f" {1e6 * cpu / self.seen:.1f} us CPU an event; {load()}",
                 flush=True,
             )
             os._exit(0)

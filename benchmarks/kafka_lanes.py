@@ -20,6 +20,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parent.parent)  # instead of this folder, which holds a kafka.py
 
 from streams.kafka.lanes import BY_NAME, FIRST, SPECS  # noqa: E402
+from streams.kafka.routed import words  # noqa: E402
 from streams.kafka.router import Router  # noqa: E402
 from streams.kafka.runs import ENOUGH_BYTES  # noqa: E402
 from streams.kafka.shard import Shard  # noqa: E402
@@ -53,7 +54,8 @@ class Installation:
         begun, router = time.process_time(), self.routers[partition]
         offsets = range(router.next, router.next + len(values))
         outcome = router.route_plain(offsets, values, [0] * len(values))
-        told = [(shard, value) for shard, value, _ in outcome.routed] + router.behind()
+        told = [(shard, value) for shard, value, _ in outcome.routed]
+        told += [(shard, words(PARTITIONS, [word])) for shard, word in router.behind()]
         self.seconds["route"] += time.process_time() - begun
         for shard, value in told:
             self._put(FIRST, shard, value)
@@ -78,7 +80,9 @@ class Installation:
                 continue
             self.fed[lane, number] = 0
             found = list(shard.judge())
-            behind = shard.behind()
+            behind = [
+                (name, place, words(shard.shards, [word])) for name, place, word in shard.behind()
+            ]
             self.seconds[f"{lane}: judge"] += time.process_time() - fed
             for judged in found:
                 self.findings += len(judged.findings)

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.adapters import Adapted
 from schemas.finding import Finding
 from streams.kafka.lanes import BY_NAME, FIRST, SPECS
+from streams.kafka.routed import words
 from streams.kafka.router import Raw, Router
 from streams.kafka.shard import Shard
 from streams.output import CoreSettings
@@ -57,8 +58,8 @@ class Installation:
         records = [Raw(router.next + at, value, 0) for at, value in enumerate(batch)]
         for shard, value, _ in router.route(records).routed:
             self.topics[FIRST, shard].append(value)
-        for shard, value in router.behind() if told else ():
-            self.topics[FIRST, shard].append(value)
+        for shard, word in router.behind() if told else ():
+            self.topics[FIRST, shard].append(words(len(self.sources), [word]))
 
     def idle(self, number: int) -> None:
         """Lets one router say that nothing more is there, if that is so."""
@@ -86,8 +87,8 @@ class Installation:
             self.findings += judged.findings
             for lane, number, value, _ in judged.forwarded:
                 self.topics[lane, number].append(value)
-        for lane, number, value in shard.behind():
-            self.topics[lane, number].append(value)
+        for lane, number, word in shard.behind():
+            self.topics[lane, number].append(words(SHARDS, [word]))
         return begin < end
 
     def begin_again(self, place: Place) -> None:

@@ -56,6 +56,21 @@ def test_a_partition_that_was_idle_goes_on_where_the_others_are() -> None:
     assert [(51, 0, 2)] == released(merge)
 
 
+def test_the_others_follow_a_partition_whose_events_came_after_it_was_moved_on() -> None:
+    merge = Merge(1 << 20)
+    a, b = (10, 0, 1), (50, 1, 1)
+    merge.offer(0, record(START, a, sources=2), events(a), 0)
+    merge.offer(1, record(START, b, source=1, sources=2), events(b), 0)
+    merge.offer(2, record(a, a, sources=2, idle_ms=1), NONE, 0)
+    merge.offer(3, record(a, (12, 0, 2), sources=2), events((12, 0, 2)), 0)
+    first = released(merge)
+
+    merge.offer(4, record(b, b, source=1, sources=2, idle_ms=1), NONE, 0)
+
+    assert [a, b] == first
+    assert [(51, 0, 2)] == released(merge)
+
+
 def test_a_partition_that_is_added_later_loses_no_event() -> None:
     merge = Merge(1 << 20)
     merge.offer(0, record(START, (10, 0, 1)), events((10, 0, 1)), 0)

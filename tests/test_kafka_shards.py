@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detectors import CATALOG
-from detectors.shared_session import SharedSession
+from detectors.repeated_call import RepeatedCall
 from schemas.decode import WIRE, decode_line
 from schemas.records import Control
 from schemas.testing import event
@@ -161,17 +161,27 @@ def test_what_is_no_event_is_refused_with_its_place_and_stops_nothing() -> None:
 def test_an_event_that_makes_a_detector_fail_is_set_aside_and_nothing_else_is(
     lines: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = next(line for line in lines[700:] if decode_line(line)[0].conversation_id)
-    id, inspect = decode_line(bad)[0].event_id, SharedSession.inspect
+    inspect, inspected = RepeatedCall.inspect, set()
 
-    def fails(self: SharedSession, seen: Any, time_ms: int) -> Any:
+    def note(self: RepeatedCall, seen: Any, time_ms: int) -> Any:
+        inspected.add(seen.event_id)
+        return inspect(self, seen, time_ms)
+
+    monkeypatch.setattr(RepeatedCall, "inspect", note)
+    named = {id for finding in replayed(lines) for id in finding.event_ids}
+    ids = [decode_line(line)[0].event_id for line in lines]
+    at = max(n for n, id in enumerate(ids) if id in inspected - named)
+    bad, id = lines[at], ids[at]
+
+    def fails(self: RepeatedCall, seen: Any, time_ms: int) -> Any:
         if seen.event_id == id:
             raise OverflowError
         return inspect(self, seen, time_ms)
 
+    monkeypatch.setattr(RepeatedCall, "inspect", inspect)
     least = {(one.id, one.revision) for one in replayed([o for o in lines if o != bad])}
     most = {(one.id, one.revision) for one in replayed(lines)}
-    monkeypatch.setattr(SharedSession, "inspect", fails)
+    monkeypatch.setattr(RepeatedCall, "inspect", fails)
     parts = Installation([lines], Random(4))
 
     parts.finish()

@@ -12,6 +12,10 @@ from streams.narrow import Narrow as Spared
 from streams.output import CoreSettings, Kept
 from streams.part import Part
 
+ONCE = {"shared-session": ("session", "actor")}
+"""As a detector's own `once`, of one that is quick to pass over what it need not see; to send it is
+not."""
+
 Chosen = tuple[Ints, Ints, Marks]  # places among the kept rows, shards, marks
 
 
@@ -39,6 +43,8 @@ class Forward:
                 for name in group.names
                 if name in kinds and core.modes.get(name) != "off"
             ]
+            for one in detectors:
+                one.once = one.once or ONCE.get(one.about.id, ())  # type: ignore[misc]
             self._spared[group.mark] = [(one.takes, Spared(one)) for one in detectors]
 
     def __call__(self, events: Events, kept: Kept) -> Iterator[tuple[int, Events]]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.kafka.routed import START, Events, Key, Routed, merged
+from streams.kafka.routed import NONE, START, Events, Key, Routed, Word, merged
 
-SKEW_MS = 10_000  # a word that a source is idle is worth nothing when it took longer to arrive
+SKEW_MS = 5_000  # a word that a source is idle is worth nothing when it took longer to arrive
 
 
 @dataclass(slots=True)
@@ -87,19 +87,37 @@ class Merge:
         self.seen = offset
         self._widen(record.sources)
         source = self._sources.get(record.source)
+        if source is not None and record.idle_ms:
+            source.heard = True
+            self._idle(source, record, stamp_ms)
+            return 0
+        return self._told(offset, Word(record.source, record.after, record.upto), events)
+
+    def hear(self, offset: int, sources: int, told: Iterable[Word]) -> int:
+        """Takes a record at an offset that says how far sources have told, and has no events.
+
+        Returns:
+            How many sources skipped something that is nowhere.
+        """
+        if offset <= self.seen:
+            return 0
+        self.seen = offset
+        self._widen(sources)
+        return sum(self._told(offset, word, NONE) for word in told)
+
+    def _told(self, offset: int, word: Word, events: Events) -> int:
+        """Takes what a source has told of; 1 if it skipped something."""
+        source = self._sources.get(word.source)
         if source is None:
             return 0  # a source that is not there, by its own count
         source.heard = True
-        if record.idle_ms:
-            self._idle(source, record, stamp_ms)
-            return 0
         after, floor = source.cover, source.floor
-        upto = max(record.upto, (floor, record.upto[1], record.upto[2]))
+        upto = max(word.upto, (floor, word.upto[1], word.upto[2]))
         if upto <= after:
             return 0  # a router that restarted, or one that does not know it was replaced
-        gap = int(record.after > after and after != START)
+        gap = int(word.after > after and after != START)
         self.lost += gap
-        source.told_ms = max(source.told_ms, record.upto[0])
+        source.told_ms = max(source.told_ms, upto[0])
         held = Held(offset, after, floor, upto, None)
         source.cover = upto
         if len(events) and (wanted := _meant(events, held)) is not None:

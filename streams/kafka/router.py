@@ -4,7 +4,7 @@ What it writes is a function of the partition alone: after a crash the same even
 keys, however often they are routed and however fetches cut them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +13,13 @@ import numpy as np
 
 from schemas.adapters import Adapted
 from schemas.decode import InvalidEvent
-from schemas.identity import FINGERPRINT
 from schemas.reader import Block, Reader, columns_of
 from schemas.shape import FIELDS
 from streams.clock import JUMP_MS, Clock, Held
 from streams.clock import START as NO_TIME
 from streams.kafka import lines
 from streams.kafka.lines import Spans
+from streams.kafka.plain import Keys, begin_plainly, hashed
 from streams.kafka.routed import (
     FOR_KEY,
     MAX_LINES,
@@ -29,14 +29,13 @@ from streams.kafka.routed import (
     Ints,
     Key,
     Routed,
+    Word,
     pack,
     pieces,
 )
 
 CANONICAL = "canonical"
 _INDEX_BITS = MAX_LINES.bit_length() - 1  # of a place: the line of a record
-KNOWN_KEYS = 1 << 16
-OPEN, NO = 123, np.zeros(1, np.bool_)
 FIRST_EVENTS = 16  # of a partition that are looked at one by one, at least
 AHEAD = "clock_ahead: more than an hour ahead of every other event"
 
@@ -126,8 +125,7 @@ class Router:
         spans, count = lines.of(values), len(values)
         places = _place(np.array(offsets, np.int64), np.zeros(count, np.int64))
         read = self._reader.read(spans[0])
-        begun = np.frombuffer(spans[0], np.uint8)[spans[1]] == OPEN if all(values) else NO
-        if not (read.lines == count and begun.all() and self._keys.hashed(read)):
+        if not (read.lines == count and begin_plainly(spans) and self._keys.hashed(read)):
             records = [Raw(*one) for one in zip(offsets, values, stamps_ms, strict=True)]
             spans, places = self._adapted(records, outcome)
             read = self._reader.read(spans[0])
@@ -172,7 +170,7 @@ class Router:
 
         if record.format not in self._accepts:
             return refuse("a format that is not accepted here")
-        if record.format == CANONICAL and _hashed(record.value):
+        if record.format == CANONICAL and hashed(record.value):
             found = record.value.split(b"\n")
         else:
             try:
@@ -269,10 +267,12 @@ class Router:
 
     # --- without events ---------------------------------------------------------------------
 
-    def behind(self) -> list[tuple[int, bytes]]:
-        """Tells the shards that do not know it how far this partition was read."""
-        late = [shard for shard, told in enumerate(self._told) if told < self._cover]
-        return [(shard, pack(self._record(shard, self._cover))) for shard in late]
+    def behind(self) -> Iterator[tuple[int, Word]]:
+        """What shards do not know yet of how far this partition was read; all has to be told."""
+        for shard in range(self.shards):
+            if self._told[shard] < self._cover:
+                record = self._record(shard, self._cover)
+                yield shard, Word(self.partition, record.after, record.upto)
 
     def idle(self, now_ms: int) -> list[tuple[int, bytes]]:
         """Tells every shard that nothing more is there.
@@ -336,32 +336,6 @@ class Router:
 def _place(offsets: Ints, numbers: Ints) -> Ints:
     """Where an event stands: odd, so that one that waited has room before it."""
     return ((offsets << _INDEX_BITS | numbers) << 1) | 1
-
-
-class Keys:
-    """Remembers which keys are known to be fingerprints already, so that each is looked at once."""
-
-    def __init__(self) -> None:
-        self._known = np.zeros(KNOWN_KEYS, np.uint64)
-
-    def hashed(self, read: Block) -> bool:
-        """Whether the keys of all events are."""
-        keys = read.values[FIELDS["api_key_id"]].view(np.uint64)
-        slots = (keys >> np.uint64(32)).astype(np.int64) % KNOWN_KEYS
-        for at in np.flatnonzero((self._known[slots] != keys) & (keys > 0)).tolist():
-            if self._known[slots[at]] != keys[at]:
-                if not FINGERPRINT.fullmatch(read.records[at].api_key_id):
-                    return False
-                self._known[slots[at]] = keys[at]
-        return True
-
-
-def _hashed(block: bytes) -> bool:
-    """Whether every key among the events is a fingerprint already, as far as bytes show it."""
-    if b"\\u" in block:
-        return False
-    keys, hashed = block.count(b'"api_key.id"'), block.count(b'"api_key.id":"hmac:')
-    return keys == hashed or keys == hashed + block.count(b'"api_key.id":null')
 
 
 def first_shard(values: Ints, shards: int) -> Ints:

@@ -1,7 +1,8 @@
 """The partitions of `events` that this worker routes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,12 +10,14 @@ import msgspec
 from faust.types import TP
 
 from schemas.adapters import Adapted
-from streams.kafka import invalid
+from streams.kafka import invalid, routed
+from streams.kafka.idle import Idle
 from streams.kafka.invalid import Position
 from streams.kafka.lanes import FIRST
 from streams.kafka.publisher import Promise, Publisher
 from streams.kafka.reading import Reading
 from streams.kafka.restore import router_key
+from streams.kafka.routed import Word
 from streams.kafka.router import Adapt, Outcome, Raw, Router
 from streams.kafka.slab import End
 from streams.kafka.topics import HEADER_FORMAT, HEADER_SOURCE, Names
@@ -26,18 +29,17 @@ TELL_EVERY_S = 0.1  # between two words to shards that got no events how far we 
 IDLE_EVERY_S = 0.25
 IDLE_ROUNDS_S = 2.0  # how long it is repeated after something changed
 IDLE_REMIND_S = 10.0
-FRESH_MS = 3_000  # the broker's word that there is no more is good for so long
 
 
 class Route(Reading):
     """One partition."""
 
-    def __init__(self, router: Router, turn: int) -> None:
+    def __init__(self, router: Router, turn: int, idle_after_s: float) -> None:
         super().__init__(router.next, turn)
         self.router = router
-        self.told_at = self.event_at = time.monotonic()
+        self.event_at = time.monotonic()
+        self.idle = Idle(idle_after_s, self.event_at)
         self.idle_at = self.changed_at = 0.0
-        self.stands, self.stands_at = (-1, -1), time.monotonic()
         self.idle_level = -1
         self.kept = router.next
 
@@ -69,6 +71,7 @@ class Routes:
         self._seal, self._metrics, self._sources = seal, metrics, sources
         self._accepts = tuple(accepts)
         self._idle_after_s = idle_after_s
+        self._told_at = 0.0
         self._adapt: Adapt = lambda value, format, source, stamp: adapt(
             value, format, source, datetime.fromtimestamp(stamp / 1000, UTC)
         )
@@ -78,7 +81,7 @@ class Routes:
         router = Router(tp.partition, self._sources(), self._shards, self._adapt, self._accepts)
         if state is not None:
             router.load(msgspec.msgpack.decode(state))
-        route = self.routes[tp] = Route(router, turn)
+        route = self.routes[tp] = Route(router, turn, self._idle_after_s)
         return route
 
     async def take(self, route: Route, records: Sequence[Any]) -> None:
@@ -92,6 +95,7 @@ class Routes:
             outcome = route.router.route_plain(offsets, values, stamps)
         route.expect = records[-1].offset + 1
         route.event_at = time.monotonic()
+        route.idle.moved(route.event_at)
         sent = [await self._lane(shard, value) for shard, value, _ in outcome.routed]
         sent += await self._refuse(outcome)
         self._metrics.events.labels("kafka").inc(outcome.events)
@@ -115,47 +119,54 @@ class Routes:
 
     # --- now and then -----------------------------------------------------------------------
 
-    async def tick(self, ends: Mapping[TP, End | None], furthest: int | None, now: float) -> None:
+    async def tick(
+        self, end_of: Callable[[TP], End | None], furthest: int | None, now: float
+    ) -> None:
         """Tells shards how far we are, and that there is no more where that is so.
 
         Args:
-            ends: end of each partition by the broker's last word.
+            end_of: end of a partition by the broker's last word.
             furthest: largest clock of any source that this worker knows; None when it knows none.
         """
+        if now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
+            await self._tell()
         for tp, route in list(self.routes.items()):
             if route.busy:
                 continue
-            if now - route.told_at >= TELL_EVERY_S:
-                route.told_at = now
-                await self._send(route, route.router.behind())
-            seen = ends.get(tp)
-            if seen is not None and self._is_idle(route, seen, now):
-                await self._say_idle(route, seen.when_ms, furthest, now)
+            seen = end_of(tp)
+            if seen is None:
+                continue
+            since = route.idle.since(seen, route.expect, now, 1000 * time.time())
+            if since is not None:
+                await self._say_idle(route, since, furthest, now)
 
-    def _is_idle(self, route: Route, seen: End, now: float) -> bool:
-        """Whether all that the broker has was routed, for long enough.
+    async def _tell(self) -> None:
+        """How far all partitions here are, in one record for each shard."""
+        told: dict[int, list[Word]] = {}
+        async with AsyncExitStack() as held:  # what a router sends later must come after its word
+            spoke = [route for route in self.routes.values() if not route.busy]
+            for route in spoke:
+                await held.enter_async_context(route.lock)
+                for shard, word in route.router.behind():
+                    told.setdefault(shard, []).append(word)
+            sources = self._sources()
+            sent = [
+                await self._lane(shard, routed.words(sources, some)) for shard, some in told.items()
+            ]
+            for route in spoke if sent else ():
+                route.progress.note(route.expect, sent)
 
-        Where a partition ends with marks of transactions, its last record is before its end; what
-        was fetched and what was handed over must then stand still together.
-        """
-        fresh = time.time() * 1000 - seen.when_ms <= FRESH_MS
-        routed = route.expect >= seen.end or (
-            seen.position >= seen.end and route.expect == seen.delivered + 1
-        )
-        where = (seen.position, route.expect)
-        if where != route.stands:
-            route.stands, route.stands_at = where, now
-        still = now - max(route.event_at, route.stands_at)
-        return fresh and routed and still >= self._idle_after_s
-
-    async def _say_idle(self, route: Route, seen_ms: int, furthest: int | None, now: float) -> None:
+    async def _say_idle(
+        self, route: Route, since_ms: int, furthest: int | None, now: float
+    ) -> None:
         level = furthest if furthest is not None else int(now)
         if level > route.idle_level or route.event_at > route.idle_at:
             route.idle_level, route.changed_at = level, now
         pause = IDLE_EVERY_S if now - route.changed_at <= IDLE_ROUNDS_S else IDLE_REMIND_S
         if now - route.idle_at >= pause:
             route.idle_at = now
-            await self._send(route, route.router.idle(seen_ms))
+            await self._send(route, route.router.idle(since_ms))
 
     async def _send(self, route: Route, records: Sequence[tuple[int, bytes]]) -> None:
         if records:

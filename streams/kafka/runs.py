@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.finding import Finding
-from streams.kafka import invalid
+from streams.kafka import invalid, routed
 from streams.kafka.chunks import Ledger, Record, Recovery
 from streams.kafka.keeper import Wanted, take
 from streams.kafka.lanes import BY_NAME, FIRST, LaneSpec
@@ -19,6 +20,7 @@ from streams.kafka.publisher import Promise, Publisher
 from streams.kafka.reading import Reading
 from streams.kafka.records import finding_key, shard_of
 from streams.kafka.restore import Reader, shard_name
+from streams.kafka.routed import Word
 from streams.kafka.shard import Judged, Shard
 from streams.kafka.topics import Names
 from streams.metrics import Metrics
@@ -41,7 +43,7 @@ class Run(Reading):
         super().__init__(shard.next, turn)
         self.shard = shard
         self.ledger = ledger
-        self.told_at = self.judged_at = self.cost_s = 0.0
+        self.judged_at = self.cost_s = 0.0
         self.fed = 0  # bytes of records that nobody judged yet
         self.kept = shard.next
         self.gaps = shard.gaps
@@ -66,7 +68,7 @@ class Runs:
         self.pause_s = JUDGE_EVERY_S
         self.runs: dict[TP, Run] = {}
         self.events = self.restored = 0
-        self.longest_pause_s = 0.0
+        self.longest_pause_s = self._told_at = 0.0
         self.snapshot_bytes = 0
         self._names, self._shards, self._core = names, shards, core
         self._publisher, self._metrics = publisher, metrics
@@ -219,16 +221,24 @@ class Runs:
 
     async def tick(self, now: float) -> None:
         """Tells the other lanes how far the first one is."""
-        for run in list(self.runs.values()):
-            if not run.busy and now - run.told_at >= TELL_EVERY_S:
-                run.told_at = now
-                records = run.shard.behind()
-                if records:
-                    sent = [
-                        await self._publisher.send(self._names.lane(lane), value, partition=place)
-                        for lane, place, value in records
-                    ]
-                    run.progress.note(run.shard.merge.oldest(), sent)
+        if now - self._told_at < TELL_EVERY_S:
+            return
+        self._told_at = now
+        told: dict[tuple[str, int], list[Word]] = {}
+        async with AsyncExitStack() as held:  # what a shard sends later must come after its word
+            spoke = [run for run in self.runs.values() if not run.busy]
+            for run in spoke:
+                await held.enter_async_context(run.lock)
+                for lane, place, word in run.shard.behind():
+                    told.setdefault((lane, place), []).append(word)
+            sent = [
+                await self._publisher.send(
+                    self._names.lane(lane), routed.words(self._shards, some), partition=place
+                )
+                for (lane, place), some in told.items()
+            ]
+            for run in spoke if sent else ():
+                run.progress.note(run.shard.merge.oldest(), sent)
 
     def furthest(self) -> int | None:
         """Largest clock of any source of the first lane, as far as this worker knows."""

@@ -23,12 +23,15 @@ from streams.kafka.routed import (
     CONTROL,
     START,
     VERSION,
+    WORDS,
     BadRecord,
     Events,
     Key,
     Routed,
+    Word,
     pack,
     pieces,
+    read_words,
     unpack,
 )
 from streams.kafka.suspicion import Suspicion
@@ -123,8 +126,17 @@ class Shard:
             return None
         if record.source == CONTROL:
             return self._control(offset, record)
+        if record.source == WORDS:
+            self._words(offset, record)
+            return None
         self.gaps += self.merge.offer(offset, record, events, stamp_ms)
         return None
+
+    def _words(self, offset: int, record: Routed) -> None:
+        try:
+            self.gaps += self.merge.hear(offset, record.sources, read_words(record))
+        except BadRecord:
+            self.unreadable += int(offset > self.merge.seen)
 
     def _control(self, offset: int, record: Routed) -> Control | None:
         if offset <= self.merge.seen:
@@ -205,15 +217,17 @@ class Shard:
         after, self._told[lane][place] = self._told[lane][place], reached
         return Routed(VERSION, self.number, self.shards, after, reached)
 
-    def behind(self) -> list[tuple[str, int, bytes]]:
-        """Tells the shards of other lanes that do not know it how far this one has come."""
+    def behind(self) -> Iterator[tuple[str, int, Word]]:
+        """What shards of other lanes do not know yet of how far this one has come.
+
+        All of it has to be told, in this order.
+        """
         reached = self.merge.released
-        return [
-            (lane, place, pack(self._record(lane, place, reached)))
-            for lane, told in self._told.items()
-            for place in range(self.shards)
-            if told[place] < reached
-        ]
+        for lane, told in self._told.items():
+            for place in range(self.shards):
+                if told[place] < reached:
+                    record = self._record(lane, place, reached)
+                    yield lane, place, Word(self.number, record.after, record.upto)
 
     # --- snapshots --------------------------------------------------------------------------
 

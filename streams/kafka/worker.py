@@ -321,9 +321,7 @@ class Worker:
                 return
             try:
                 now = time.monotonic()
-                consumer = self.app.consumer
-                ends = {tp: consumer.end_seen(tp) for tp in self.routes.routes}
-                await self.routes.tick(ends, self.runs.furthest(), now)
+                await self.routes.tick(self.app.consumer.end_seen, self.runs.furthest(), now)
                 for tp, run in self.runs.due(now):
                     async with run.lock:
                         await self._again(tp, run, await self.runs.judge(run))
