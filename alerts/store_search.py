@@ -2,7 +2,7 @@
 
 An incident's words are kept beside it, written in the transaction that writes the incident. They
 are cut here, the same way for both databases: what stands between spaces as a whole (an address, a
-key's id), and its parts. What somebody asks for matches the beginning of a word.
+key's id), its parts, and what begins with one. What somebody asks for is the beginning of a word.
 """
 
 import logging
@@ -34,6 +34,7 @@ MAX_WORDS = 300  # of a story, and as many of what its events name
 MAX_WORD = 100  # characters
 MAX_ASKED = 20  # words of one search
 LEAST = 2  # characters of a word
+INDEXED = 5  # characters of a beginning for which SQLite keeps a list
 CHUNK = 500
 FILL = 2000  # incidents of an older store whose words are made at once
 SEEN = (
@@ -45,6 +46,10 @@ _WHOLE = re.compile(r"(?:[\w.:@/+-]|[^\x00-\x7f])+", re.ASCII)
 _PART = re.compile(r"(?:[a-z0-9]|[^\x00-\x7f])+")
 _EDGES = ".:@/+-_"
 _VECTOR = "array_to_tsvector(string_to_array(btrim(words || ' ' || seen), ' '))"
+_ROWS_SQLITE = "SELECT rowid FROM incident_search WHERE incident_search MATCH {}"
+_ROWS_POSTGRESQL = (
+    "SELECT number FROM incident_words WHERE " + _VECTOR + " @@ CAST({} AS tsquery)"  # noqa: S608
+)
 _GIN = f"CREATE INDEX IF NOT EXISTS incident_search ON incident_words USING gin ({_VECTOR})"
 _GONE = "INSERT INTO incident_search (incident_search, rowid, words, seen)" \
     " VALUES ('delete', old.number, old.words, old.seen);"  # fmt: skip
@@ -78,14 +83,14 @@ def wholes(text: str) -> list[str]:
 def words(text: str) -> tuple[str, ...]:
     """What can be looked for in a text.
 
-    >>> words("Key hmac:F889, kite-robotics.")
-    ('key', 'hmac:f889', 'hmac', 'f889', 'kite-robotics', 'kite', 'robotics')
+    >>> words("Key hmac:F889, claude-opus-4-1.")
+    ('key', 'hmac:f889', 'hmac', 'f889', 'claude-opus-4-1', 'claude', 'opus-4-1', 'opus', '4-1')
     """
     found: dict[str, None] = {}
     for whole in wholes(text):
-        found[whole] = None
-        found |= dict.fromkeys(part for part in _PART.findall(whole) if len(part) >= LEAST)
-    return tuple(found)
+        for part in _PART.finditer(whole):
+            found |= dict.fromkeys((whole[part.start() :], part[0]))
+    return tuple(word for word in found if len(word) >= LEAST)
 
 
 def note(connection: Connection, changed: Mapping[str, tuple[Incident, Finding | None]]) -> None:
@@ -117,27 +122,40 @@ def forget(connection: Connection, incidents: Sequence[str]) -> None:
 
 
 def saying(asked: str, limit: int, *, sqlite: bool, whole: bool = False) -> Select[Any] | None:
-    """Ids of the newest incidents that have, for each word asked for, one that begins with it.
+    """Ids of the newest incidents that have each word asked for, or one that begins with it.
+
+    A long word that stands somewhere just so is looked for just so: of all that begin with it a
+    list would have to be made first.
 
     Args:
-        whole: that is the word, instead of one that begins with it.
+        whole: never what only begins with it.
     Returns:
         None when nothing in it can be looked for.
     """
     wanted = wholes(asked)[:MAX_ASKED]
     if not wanted:
         return None
-    if sqlite:  # FTS5 is quick in no order but that of the numbers
-        match = "incident_search MATCH :asked ORDER BY rowid DESC LIMIT :most"
-        found = text(f"number IN (SELECT rowid FROM incident_search WHERE {match})")  # noqa: S608
-        terms = " ".join(f'"{word}"' + "*" * (not whole) for word in wanted)
-        found = found.bindparams(bindparam("most", limit, unique=True))
-    else:
-        found = text(f"{_VECTOR} @@ CAST(:asked AS tsquery)")
-        terms = " & ".join(f"'{word}'" + ":*" * (not whole) for word in wanted)
-    found = found.bindparams(bindparam("asked", terms, unique=True))
-    newest = select(W.incident).where(found).order_by(W.number.desc()).limit(limit)
-    return select(newest.subquery().c.incident)
+    quote, begins, both = ('"', "*", "' '") if sqlite else ("'", ":*", "' & '")
+    rows = _ROWS_SQLITE if sqlite else _ROWS_POSTGRESQL
+    values: dict[str, Any] = {"most": limit}
+    terms = []
+    for place, word in enumerate(wanted):
+        so, such = f"so{place}_", f"such{place}_"
+        if whole or len(word) > INDEXED:
+            values[so] = f"{quote}{word}{quote}"
+        if not whole:
+            values[such] = f"{quote}{word}{quote}{begins}"
+        if so in values and such in values:
+            there = f"EXISTS ({rows.format(f':{so}')})"
+            terms.append(f"(CASE WHEN {there} THEN :{so} ELSE :{such} END)")
+        else:
+            terms.append(f":{so if whole else such}")
+    newest = rows.format(f"({f' || {both} || '.join(terms)})")
+    order = "rowid" if sqlite else "number"  # FTS5 is quick in no other
+    found = text(f"number IN ({newest} ORDER BY {order} DESC LIMIT :most)").bindparams(
+        *(bindparam(name, value, unique=True) for name, value in values.items())
+    )
+    return select(W.incident).where(found)
 
 
 def prepare(connection: Connection, *, fill: bool) -> None:

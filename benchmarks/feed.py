@@ -220,6 +220,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
         assert process.stderr is not None
         url = next(line.split()[-1] for line in process.stderr if "feed is at" in line)
         threading.Thread(target=process.stderr.read, daemon=True).start()
+        httpx.get(f"{url}/healthz", timeout=60)  # it has begun
         client = httpx.Client(base_url=url, cookies={"tripmeter_session": cookies[0]}, timeout=60)
         pages(client)
         streams(url, store, cookies, asked, process.pid)
