@@ -53,7 +53,7 @@ def main() -> None:
     if "catalog" in parts:
         _keep(arguments.work / f"catalog-{label}.json", lambda: _catalog(arguments.catalog_first))
     if "report" in parts:
-        print(detection_report.write(arguments.work, label))
+        print(detection_report.write(arguments.work, label, arguments.fresh))
 
 
 def _arguments() -> argparse.Namespace:
@@ -68,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keys", type=int, help="fewer keys a stream: a quicker, coarser run")
     parser.add_argument("--benign-only", action="store_true", help="only streams without attacks")
     parser.add_argument("--no-twins", action="store_true", help="only streams with attacks")
+    parser.add_argument("--fresh", type=int, nargs="*", default=[], help="seeds never looked at")
     parser.add_argument("--slow-seeds", type=int, nargs="*", default=[0], help="seeds for river")
     parser.add_argument("--catalog-first", type=int, default=4000, help="first seed of the scenes")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))

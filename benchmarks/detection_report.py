@@ -16,10 +16,17 @@ TOOL_GROUPS: dict[str, Any] = {
 }
 
 
-def write(work: Path, label: str) -> str:
-    """Writes `report.md`, `report.json` and plots beside the results; gives the text."""
+def write(work: Path, label: str, fresh: Sequence[int] = ()) -> str:
+    """Writes `report.md`, `report.json` and plots beside the results; gives the text.
+
+    Args:
+        fresh: seeds that nobody looked at before; they are told of by themselves, too.
+    """
     measured = collect(work, label)
     text = "\n".join(lines(measured)) + "\n"
+    if fresh:
+        text += "\n# Seeds not looked at before\n"
+        text += "\n".join(found(only(measured, fresh), parts=False)) + "\n"
     (work / "report.md").write_text(text)
     (work / "report.json").write_text(json.dumps(measured["summary"], indent=1, default=float))
     if measured["streams"]:
@@ -43,7 +50,8 @@ def collect(work: Path, label: str) -> dict[str, Any]:
                 score | {"stream": stream}
             )
         elif "-luck-" in file.stem:
-            luck.setdefault(float(file.stem.rpartition("-")[2]), []).append(score)
+            stream, _, tail = file.stem.partition("-luck-")
+            luck.setdefault(float(tail), []).append(score | {"stream": stream})
         else:
             tools[file.stem.rpartition("-")[2]].append(score)
     peers: dict[str, dict[bool, list[Score]]] = {}
@@ -94,15 +102,34 @@ def summary(measured: dict[str, Any]) -> dict[str, Any]:
 
 def lines(measured: dict[str, Any]) -> Iterator[str]:
     """The report."""
-    yield from _budgets(measured)
-    for budget, scores in sorted(measured["streams"].items()):
-        yield from _groups(budget, scores, measured["luck"].get(budget, []))
-        yield from _parts(budget, scores, measured["twins"].get(budget, []))
+    yield from found(measured)
     yield from _tools(measured["tools"])
     yield from _peers(measured["peers"])
     if measured["nab"]:
         yield from _nab(measured["nab"])
     yield from _catalog(measured["catalog"])
+
+
+def found(measured: dict[str, Any], parts: bool = True) -> Iterator[str]:
+    """What is found on model calls, and how often it is wrong."""
+    yield from _budgets(measured)
+    for budget, scores in sorted(measured["streams"].items()):
+        yield from _groups(budget, scores, measured["luck"].get(budget, []))
+        if parts:
+            yield from _parts(budget, scores, measured["twins"].get(budget, []))
+
+
+def only(measured: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """The streams of these seeds."""
+
+    def chosen(scores: Sequence[Score]) -> list[Score]:
+        return [one for one in scores if int(one["stream"].split("-")[1]) in seeds]
+
+    kinds = ("streams", "twins", "luck")
+    return {
+        kind: {b: mine for b, scores in measured[kind].items() if (mine := chosen(scores))}
+        for kind in kinds
+    }
 
 
 def _budgets(measured: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import nab_habit, peers_rules
 from benchmarks.detection import _keep
 from benchmarks.detection_rates import chance, false_rate, recall, wilson
-from benchmarks.detection_report import lines, summary
+from benchmarks.detection_report import lines, only, summary
 from benchmarks.detection_streams import channel, parted
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -174,6 +174,13 @@ def test_the_report_says_asked_and_measured_beside_each_other() -> None:
     assert "| 0.80 | 1: 10 key-months | 0.60 (" in text
     assert "| `a` | 1.000 | nan | 0.400 |" in text
     assert 1.0 == summary(measured)["0.5"]["groups"]["loud"]["recall"]
+
+
+def test_seeds_that_nobody_looked_at_are_told_of_by_themselves() -> None:
+    seen, fresh = ({**score(0.4, [row()]), "stream": f"dev-{seed}"} for seed in (3, 30))
+    measured = {"streams": {0.5: [seen, fresh]}, "twins": {0.5: [seen]}, "luck": {}}
+
+    assert {"streams": {0.5: [fresh]}, "twins": {}, "luck": {}} == only(measured, [30])
 
 
 def test_what_is_there_is_not_done_again(tmp_path: Path) -> None:
