@@ -58,6 +58,7 @@ class Channel:
             month.
         mature: closed windows a key must have before this channel looks at it.
         young: look only at keys that have fewer closed windows than this; 0 looks at all.
+        aged: windows that must have passed since the key's first, used or not.
         like: the learned feature whose habit gives the limit, if it is not the watched one.
     """
 
@@ -67,6 +68,7 @@ class Channel:
     share: float | None = None
     mature: int = 0
     young: int = 0
+    aged: int = 0
     like: str = ""
 
 

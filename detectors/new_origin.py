@@ -9,12 +9,16 @@ ODD_CALLS = 3  # calls from a new address with a new model or client that are st
 NEW_ADDRESSES = 2  # in an hour; a key that roams learns a higher limit
 SHARE = 0.3  # part of the alert budget
 LEARNED_HOURS = 6
-YOUNG_ADDRESSES = 5  # in one hour of a key that has no past
+RARE_ADDRESSES = 3  # new in one hour of a key that was used in few hours before
+RESTED_HOURS = 24  # since its first, before such a key is judged
 
 
 class NewOrigin(Detector):
     """Flags two coincidences: a new address together with a new model or client, and many new
     addresses at once.
+
+    A key that was used in a few hours only, a day ago or more, and comes to life at several new
+    places is flagged likewise: it has no habit, but no honest key wakes up everywhere at once.
 
     A laptop that roams brings one new address at a time and keeps its client and models; an
     upgrade brings a new client from the known addresses. A thief brings all of them together.
@@ -50,11 +54,30 @@ class NewOrigin(Detector):
     channels = (
         Channel("credential/1h", "strangers", above=ODD_CALLS, mature=LEARNED_HOURS),
         Channel("credential/1h", "new_addresses", NEW_ADDRESSES, share=SHARE, mature=LEARNED_HOURS),
+        Channel(
+            "credential/1h",
+            "strangers",
+            ODD_CALLS,
+            mature=1,
+            young=LEARNED_HOURS,
+            aged=RESTED_HOURS,
+        ),
+        Channel(
+            "credential/1h",
+            "new_addresses",
+            RARE_ADDRESSES,
+            mature=1,
+            young=LEARNED_HOURS,
+            aged=RESTED_HOURS,
+        ),
     )
 
     def judge(self, window: Window) -> Verdict | None:
         totals = window.totals
         odd, addresses = totals["strangers"], totals["new_addresses"]
+        rare = window.windows < LEARNED_HOURS
+        if rare and addresses < RARE_ADDRESSES and not totals["new_models"]:
+            return None  # moved to another machine while it rested
         evidence: dict[str, JsonValue] = {
             "new_addresses": addresses,
             "calls_with_new_model_or_client": odd,

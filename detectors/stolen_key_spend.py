@@ -3,7 +3,7 @@
 from detectors.base import Channel, Detector, Verdict, Window, atlas, attack, owasp, usd
 from schemas.finding import About, Severity
 
-ALONE = 0.05  # part of the alert budget for volume alone, per channel
+ALONE = 0.02  # part of the alert budget for volume alone, per channel
 WITH_STRANGER = 0.4  # and for volume from an address new to the key
 LEAST_TOKENS = 200_000  # in a window; below this no volume is worth waking anyone
 LEAST_NANOUSD = 1_000_000_000

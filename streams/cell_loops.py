@@ -78,20 +78,21 @@ def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> Non
     Args:
         habits: by window: tails, windows learned from, counts, records, first window of its key.
         channels: by channel: limit, windows its key must have, windows from which it is not
-            looked at, alerts a month, learned, counted and recorded feature or -1, slack, width
-            and steepness of its record's law.
+            looked at, windows since the first of its key, alerts a month, learned, counted and
+            recorded feature or -1, and slack, width and steepness of its record's law.
         width: of a window, as a share of a month.
         asked: windows and cells of what opens.
         limit: filled in, by cell and channel.
     """
     tails, known, counts, records, first = habits
-    above, least, below, shares, learned, counted, recorded, slack, heavy, steep = channels
+    above, least, below, aged, shares, learned, counted, recorded, slack, heavy, steep = channels
     windows, cells = asked
     for at in range(len(cells)):
         cell = cells[at]
         months = (windows[at] - first[at] - 1) * width
         for channel in range(len(above)):
-            if known[at] < least[channel] or known[at] >= below[channel]:
+            age = windows[at] - first[at]
+            if known[at] < least[channel] or known[at] >= below[channel] or age < aged[channel]:
                 limit[cell, channel] = NO_LIMIT
                 continue
             most = above[channel]

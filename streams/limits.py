@@ -35,6 +35,7 @@ class Limits:
             np.array([channel.above for channel in channels], np.int64),
             np.array([channel.mature for channel in channels], np.int64),
             np.array([channel.young or 2**31 for channel in channels], np.int64),
+            np.array([channel.aged for channel in channels], np.int64),
             np.array([self.spends(channel, channel.share or 1.0) for channel in channels]),
             _places(spec.learned, channels),
             _places(spec.counted, channels),

@@ -189,6 +189,8 @@ class Oracle:
                 limit = max(limit, int(min(reach, 2.0**61)))
             if mature < channel.mature or (channel.young and mature >= channel.young):
                 limit = NEVER_OVER
+            if number - habit.first < channel.aged:
+                limit = NEVER_OVER
             base.append(limit)
         limits = list(base)
         for at, (detector, channel) in enumerate(self._watched(spec)):

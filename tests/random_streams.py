@@ -52,7 +52,11 @@ def lower_limits(put: Callable[[object, str, Any], None]) -> None:
     put(
         new_origin.NewOrigin,
         "channels",
-        (_of("1h", "strangers", 1, mature=2), _of("1h", "new_addresses", 1, share=0.3, mature=2)),
+        (
+            _of("1h", "strangers", 1, mature=2),
+            _of("1h", "new_addresses", 1, share=0.3, mature=2),
+            _of("1h", "new_addresses", 1, mature=1, young=2, aged=2),
+        ),
     )
     put(
         rate_limit_storm.RateLimitStorm,

@@ -1,6 +1,12 @@
 """new-origin: a key used from where, and by what, it never was before."""
 
-from detectors.new_origin import LEARNED_HOURS, NEW_ADDRESSES, ODD_CALLS
+from detectors.new_origin import (
+    LEARNED_HOURS,
+    NEW_ADDRESSES,
+    ODD_CALLS,
+    RARE_ADDRESSES,
+    RESTED_HOURS,
+)
 from schemas.finding import Severity
 from schemas.samples import roaming, stolen_key_burst
 from tests.detecting import HOUR, among, call, home, noon, past, raised
@@ -67,3 +73,32 @@ def test_a_key_without_a_past_is_quiet() -> None:
     thief = {**AWAY, "user_agent": "axios/1.7.4"}
 
     assert [] == raised([*past(2), *then(50, **thief)], NAME)
+
+
+RESTED = (RESTED_HOURS + 3) * HOUR
+
+
+def woken(places: int, begin: float = RESTED, **fields: object) -> list[bytes]:
+    """Some calls from each of several addresses, by a client that is new to the key."""
+    thief = {"user_agent": "axios/1.7.4", **fields}
+    return [
+        call(begin + place * 60 + i, address=f"198.18.{place}.9", **thief)
+        for place in range(places)
+        for i in range(4)
+    ]
+
+
+def test_a_rarely_used_key_that_wakes_up_in_many_places_is_found() -> None:
+    assert 1 == len(raised([*past(2), *woken(RARE_ADDRESSES)], NAME))
+
+
+def test_a_rarely_used_key_that_wakes_up_with_a_new_model_is_found() -> None:
+    assert 1 == len(raised([*past(2), *woken(1, model="o5-large")], NAME))
+
+
+def test_a_rarely_used_key_that_moved_while_it_rested_is_quiet() -> None:
+    assert [] == raised([*past(2), *woken(RARE_ADDRESSES - 1)], NAME)
+
+
+def test_a_key_that_began_today_may_come_from_everywhere() -> None:
+    assert [] == raised([*past(2), *woken(9, begin=4 * HOUR)], NAME)
