@@ -276,7 +276,15 @@ def test_programs_have_so_many_streams_of_findings(
 def test_the_first_load_weighs_less_than_150_kilobytes(office: Office, ana: Person) -> None:
     office.found("a", "b", "c")
     page = ana.get("/")
-    files = ["feed.css", "feed.js", "theme.js", "htmx.min.js", "brush.js", "uplot.min.js", "chart.js"]
+    files = [
+        "feed.css",
+        "feed.js",
+        "theme.js",
+        "htmx.min.js",
+        "brush.js",
+        "uplot.min.js",
+        "chart.js",
+    ]
     weights = {}
     for name in [*files, "uplot.min.css", "icon.svg"]:
         with ana.client.stream("GET", f"/static/{name}") as answer:
