@@ -110,10 +110,13 @@ class Work:
             self._connection.execute(
                 update(INCIDENTS).where(INCIDENTS.c.id == after.previous).values(latest=False)
             )
+        newest = self._by_key.get(after.key)
         if before is None or before.id != after.id:
             self._new.add(after.id)
+            newest = after
         self._remember(after)
-        self._by_key[after.key] = after
+        if newest is not None and newest.id == after.id:  # old news of an older one is no newer
+            self._by_key[after.key] = after
         self._steps.append(after)
         if before is None or _weight(before) != _weight(after):
             self._cover_others(after)

@@ -207,6 +207,21 @@ def test_time_resolves_what_is_quiet_and_wakes_what_is_not(desk: Desk) -> None:
     assert ["woke open", "resolved resolved"] == desk.told("people")
 
 
+def test_old_news_of_one_incident_does_not_draw_new_findings_away_from_the_newest(
+    desk: Desk,
+) -> None:
+    desk.found(finding("old"))
+    before = desk.did("false_positive")
+    desk.found(finding("new"), after=2 * HOUR)
+    (newest,) = desk.query.incidents(states=("open",))
+
+    desk.found(finding("old", revision=2), finding("newer"), after=3 * HOUR)
+
+    assert {before.id, newest.id} == {each.id for each in desk.query.incidents()}
+    (newest,) = desk.query.incidents(states=("open",))
+    assert (2, ["new", "newer"]) == (newest.count, [part.id for part in newest.findings])
+
+
 def test_a_recurrence_after_a_false_positive_is_a_new_incident_that_names_the_old(
     desk: Desk,
 ) -> None:
