@@ -196,7 +196,7 @@ def _merge(
 ) -> Incident:
     part = _part(finding)
     costs = dict(current.costs)
-    if part.cost_usd is not None:
+    if part.cost_usd is not None and (known or not seen):  # else it was added long ago
         before = known.cost_usd if known and known.cost_usd else 0.0
         costs[part.source] = max(0.0, costs.get(part.source, 0.0) - before) + part.cost_usd
     rest = tuple(each for each in current.findings if each.id != finding.id)

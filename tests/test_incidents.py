@@ -55,6 +55,14 @@ def test_a_later_revision_corrects_the_cost_instead_of_adding_to_it() -> None:
     assert (30.0, 2) == (incident.cost_usd, incident.count)
 
 
+def test_the_cost_of_a_finding_that_is_only_counted_is_not_added_again() -> None:
+    incident = given(cost_usd=1.0)
+    for number in range(2, MAX_FINDINGS + 2):
+        incident = receive(incident, finding(f"f-{number}", cost_usd=1.0), NOON, POLICY)
+    again = receive(incident, finding(revision=2, cost_usd=1.0), NOON, POLICY, seen=True)
+    assert (MAX_FINDINGS + 1.0, MAX_FINDINGS + 1) == (again.cost_usd, again.count)
+
+
 def test_costs_of_two_detectors_that_see_the_same_calls_are_not_added() -> None:
     incident = given(cost_usd=10.0)
     other = finding("f-2", detector="model-sweep", cost_usd=12.0)
