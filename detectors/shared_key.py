@@ -82,7 +82,7 @@ class SharedKey(Detector):
         if first is None or first[0] == tenant:
             self._memory.put(key, mine)
             return ()
-        early, late = sorted((first, mine), key=lambda one: (one[1], one[2]))
+        early, late = sorted((first, mine), key=lambda one: (one[1], one[0]))  # ties: by tenant
         self._memory.put(key, early)
         return (
             Verdict(

@@ -80,7 +80,7 @@ class SharedSession(Detector):
         if first is None or first[0] == tenant:
             self._memory.put(session, mine)
             return ()
-        early, late = sorted((first, mine), key=lambda one: (one[1], one[2]))
+        early, late = sorted((first, mine), key=lambda one: (one[1], one[0]))  # ties: by tenant
         self._memory.put(session, early)
         return (
             Verdict(

@@ -1,5 +1,7 @@
 """shared-session: one conversation under two tenants."""
 
+from itertools import permutations
+
 import pytest
 
 from detectors.shared_session import LONG_ID
@@ -30,6 +32,14 @@ def test_it_does_not_matter_which_tenant_came_first() -> None:
     assert one[0].id == other[0].id
     assert ("b", "a") == one[0].event_ids == other[0].event_ids
     assert "acme" == one[0].evidence["began_under"] == other[0].evidence["began_under"]
+
+
+def test_of_calls_at_one_instant_the_order_does_not_show() -> None:
+    same = [said(0, "globex", id="a"), said(0, "acme", id="b"), said(0, "globex", id="c")]
+    next_day = said(28 * HOUR, "acme", id="d")
+    told = [{f.id for f in raised([*turn, next_day], NAME)} for turn in permutations(same)]
+
+    assert [told[0]] * 6 == told
 
 
 def test_one_tenant_is_quiet_and_so_is_a_call_without_one() -> None:
