@@ -81,6 +81,8 @@ class StubbornRetry(Detector):
         name = f"{key}\0{event.request_model}\0{prompt}\0{final}"
         seen = sorted([*(self._memory.get(name) or ()), [time_ms, event.event_id]])[-MAX_TIMES:]
         self._memory.put(name, seen)
+        if len(seen) < tries:
+            return
         runs = (seen[at : at + tries] for at in range(len(seen) - tries + 1))
         run = next((run for run in runs if run[-1][0] - run[0][0] < span_ms), None)
         if run is not None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from schemas.reader import TIMESTAMP, Lines, Values, columns_of
 from schemas.shape import FIELDS, words_of
 from streams.masks import MASKS
+from streams.pairs import pair
 
 FAILED = words_of("status").index("error") + 1
 TRUE = 2  # of a flag; 1 is false, 0 is unknown
@@ -133,6 +134,10 @@ class Columns:
     def _session(self) -> Any:
         conversation = self.hashes("conversation_id")
         return np.where(conversation, conversation, self.hashes("session_id"))
+
+    def _actor(self) -> Any:
+        tenant, user = self.hashes("tenant_id"), self.hashes("user_id")
+        return pair(pair(tenant, user, 1), self["key"], 2)
 
 
 _MAKERS: dict[str, Callable[[Columns], npt.NDArray[Any]]] = {

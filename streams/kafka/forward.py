@@ -12,7 +12,7 @@ from streams.narrow import Narrow as Spared
 from streams.output import CoreSettings, Kept
 from streams.part import Part
 
-ONCE = {"shared-session": ("session", "actor")}
+ONCE = {"shared-session": ("session", "actor"), "one-origin-many-keys": ("key", "address")}
 """As a detector's own `once`, of one that is quick to pass over what it need not see; to send it is
 not."""
 
