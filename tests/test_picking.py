@@ -49,7 +49,7 @@ def stream(seed: int) -> list[bytes]:
             del event[rng.choice(["tenant.id", "api_key.id", "client.address"])]
         if rng.random() < 0.05:
             event["user.id"] = "t9"
-        lines.append(line(event))
+        lines.append(line(event) if seed % 2 else line(event).replace(b'": ', b'":'))
     return sorted(lines, key=lambda one: decode_line(one)[1] // 60_000 if hurry > 4000 else 0)
 
 

@@ -4,6 +4,7 @@ import json
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,17 @@ def found(lines: list[bytes]) -> tuple[list[list[int] | None], int]:
     return result, sum(one is not None for one in block.records._known)
 
 
+def cut_out(lines: list[bytes], name: str, width: int) -> list[tuple[str, str | None]]:
+    """A text attribute of each event as it is cut out of its line, and as it is decoded."""
+    records = Reader().read(b"\n".join(lines)).records
+    rows = records.cut(name, np.arange(len(records)), width)
+    cut = [row.tobytes().rstrip(b"\0").decode() for row in rows]
+    return list(zip(cut, (getattr(record, name) for record in records), strict=True))
+
+
 def alike(lines: list[bytes]) -> int:
+    for name in ("event_id", "request_model", "tenant_id"):
+        assert all(cut in ("", text) for cut, text in cut_out(lines, name, 24))
     result, left = found(lines)
     for line, one in zip(lines, result, strict=True):
         assert expected(line) == one, line
@@ -131,6 +142,16 @@ def test_cut_and_damaged_lines_read_as_the_decoder_reads_them() -> None:
 def test_no_ordinary_event_is_left_to_the_decoder() -> None:
     lines = [line for staged in two_weeks(0).staged for line in staged.lines[:40]]
     assert 0 == alike([line.data for line in lines])
+    assert all(cut == text for cut, text in cut_out([line.data for line in lines], "event_id", 64))
+
+
+def test_a_text_is_cut_out_whole_or_not_at_all() -> None:
+    lines = [LINE.replace(b'"m"', b'"' + b"m" * length + b'"') for length in (1, 7, 8, 9)]
+
+    assert ["m", "m" * 7, "m" * 8, ""] == [cut for cut, _ in cut_out(lines, "request_model", 8)]
+    assert ["", ""] == [cut for cut, _ in cut_out([LINE, LINE], "tool_name", 8)]
+    twice = LINE.replace(b'"m"', b'"m","gen_ai.request.model":"n"')
+    assert [("", "n")] == cut_out([twice], "request_model", 8)
 
 
 @given(values)
