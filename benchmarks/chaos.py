@@ -6,8 +6,8 @@ Starts a real broker and workers, produces a day of traffic with attacks to four
 meanwhile does one of these every few seconds: SIGKILL of a worker (started again after 0 to 8 s),
 SIGSTOP of a worker for longer than its session and then SIGCONT (a zombie), SIGKILL of the broker
 (started again). A worker that ends by itself is started again, as a supervisor would, and counted.
-At the end every finding is compared with a replay of the same lines: no revision may be missing,
-none more, the last of each must say the same, and one that came twice must say the same twice. (What
+At the end all findings are compared with a replay of the same lines: no revision may be missing or
+more, the last of each must say the same, and one that came twice must say the same twice. (What
 a finding says while its window is open depends on the order of events, and events of one key are
 spread over partitions here.) Exit code 1 if that is not so.
 """
