@@ -50,6 +50,8 @@ def test_a_time_chosen_on_the_histogram_shows_what_was_opened_then(
 
     assert [b] == shown(chosen)
     assert f'name="start" value="{start}"' in chosen.text
+    still = ana.get("/histogram?still=1").text
+    assert 'role="img" aria-label="3 incidents opened from' in still and "Drag" not in still
     assert "1 incidents opened from" in drawn and 'data-low="1"' in drawn
     assert "3 incidents opened from" in whole
     assert [b, *shown(ana.get(f"/?start={until}"))][:1] == shown(ana.get(f"/?until={until}"))[:1]

@@ -61,8 +61,10 @@ def router(feed: Feed) -> APIRouter:
         )
 
     @routes.get("/histogram")
-    def histogram(request: Request, who: Annotated[Identity, viewer]) -> HTMLResponse:
-        """When the incidents of a list were opened."""
+    def histogram(
+        request: Request, who: Annotated[Identity, viewer], still: str = ""
+    ) -> HTMLResponse:
+        """When the incidents of a list were opened; `still` is for looking only."""
         wanted = Filter.of(request.query_params)
 
         def look() -> tuple[Grid, list[Step]]:
@@ -72,7 +74,9 @@ def router(feed: Feed) -> APIRouter:
 
         name = ("histogram", wanted, who.tenants, who.name)
         grid, steps = feed.keep(name, 10.0, look)
-        return feed.page("histogram.html", request, who, wanted=wanted, grid=grid, steps=steps)
+        return feed.page(
+            "histogram.html", request, who, wanted=wanted, grid=grid, steps=steps, still=still
+        )
 
     @routes.get("/rows")
     def more(request: Request, who: Annotated[Identity, viewer], after: str = "") -> HTMLResponse:
