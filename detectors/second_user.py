@@ -7,7 +7,7 @@ from schemas.finding import About, Severity
 KNOWN_DAYS = 2  # closed days before a key's record means anything
 LEAST_HOURS = 4  # in a day; below this nobody is a second user
 LEAST_NANOUSD = 1_000_000_000
-PLACES = 0.5  # parts of the alert budget
+PLACES = 0.45  # parts of the alert budget
 HOURS = 0.35
 SPEND = 0.15
 SAID = {
