@@ -101,10 +101,10 @@ class Feed:
         """Every tenant that has an incident."""
         return self.keep("tenants", KNOWN_S, self.feeds.tenants)
 
-    def hours(self, begin: datetime) -> list[Hour]:
-        """What keys spent since; looked up now and then."""
-        minute = begin.replace(second=0, microsecond=0).timestamp()
-        return self.keep(("hours",), HOURS_S, lambda: self.usage.hours(minute))
+    def last_day(self) -> list[Hour]:
+        """What keys spent in the last 24 hours; looked up now and then."""
+        begin = (self.now() - timedelta(days=1)).timestamp()
+        return self.keep("last day", HOURS_S, lambda: self.usage.hours(begin))
 
     def keep(self, name: Any, seconds: float, make: Callable[[], T]) -> T:
         """What `make` gave at most so many seconds ago."""

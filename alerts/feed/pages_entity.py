@@ -90,11 +90,7 @@ def router(feed: Feed) -> APIRouter:
         now = feed.now()
         found = feed.feeds.of_tenant(tenant, who) if who.sees(tenant) else []
         named = {i.entity.id for i in found if i.entity.lane == "credential"}
-        day = [
-            hour
-            for hour in feed.hours(now - DAY)
-            if who.sees(tenant) and _whose(hour, tenant, named)
-        ]
+        day = [hour for hour in feed.last_day() if who.sees(tenant) and _whose(hour, tenant, named)]
         if not found and not day:
             raise Denied(404, "there is no such tenant, or it is not yours to see")
         keys = list(dict.fromkeys([*sorted(named), *(hour.entity for hour in day)]))[:MAX_ENTITIES]

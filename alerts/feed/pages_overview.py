@@ -25,7 +25,7 @@ def router(feed: Feed) -> APIRouter:
 
     def look(who: Identity) -> dict[str, Any]:
         now = feed.now()
-        hours = feed.hours(now - timedelta(days=1))
+        hours = feed.last_day()
         nameless = list({hour.entity for hour in hours if hour.tenant is None})
         found = owned(hours, feed.feeds.entity_tenants("credential", nameless))
         mine = [hour for hour in found if who.sees(hour.tenant)]
