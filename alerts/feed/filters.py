@@ -75,6 +75,11 @@ class Filter:
         return {n: value for n, value in pairs.items() if value and n not in ("view", "sort")}
 
     @property
+    def personal(self) -> bool:
+        """Whether it asks for something else for everybody who asks."""
+        return self.view == "mine" or self.owner == "me"
+
+    @property
     def rank(self) -> int:
         """The least severity, 1 to 5."""
         return Severity(self.severity).rank if self.severity else 1

@@ -140,8 +140,7 @@ class Hub:
             new = [change for change in changes if change.number > reader.at]
             if not new:
                 continue
-            personal = reader.wanted.view == "mine" or reader.wanted.owner == "me"
-            asker = reader.who.name if personal else None
+            asker = reader.who.name if reader.wanted.personal else None
             name = (asker, reader.who.tenants, reader.wanted, new[0].number)
             if name not in told:
                 told[name] = await to_thread.run_sync(self._told, reader.who, reader.wanted, new)

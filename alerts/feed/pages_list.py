@@ -39,7 +39,7 @@ def router(feed: Feed) -> APIRouter:
         part = request.headers.get("hx-target") == "list"
         opened = request.query_params.get("open", "")[:64]
         count = feed.keep(
-            ("count", wanted, who.tenants, who.name), 5.0,
+            ("count", *_asked(wanted, who)), 5.0,
             lambda: feed.feeds.count(wanted, who, feed.now(), said),
         )  # fmt: skip
         return feed.page(
@@ -72,8 +72,7 @@ def router(feed: Feed) -> APIRouter:
             counted = feed.feeds.opened(wanted, who, feed.now(), grid.begin, grid.step_s)
             return grid, stacked(counted, grid)
 
-        name = ("histogram", wanted, who.tenants, who.name)
-        grid, steps = feed.keep(name, 10.0, look)
+        grid, steps = feed.keep(("histogram", *_asked(wanted, who)), 10.0, look)
         return feed.page(
             "histogram.html", request, who, wanted=wanted, grid=grid, steps=steps, still=still
         )
@@ -135,6 +134,11 @@ def router(feed: Feed) -> APIRouter:
         return RedirectResponse(f"/?{wanted}" if wanted and not remove else "/", 303)
 
     return routes
+
+
+def _asked(wanted: Filter, who: Identity) -> tuple[object, ...]:
+    """What makes an answer another one."""
+    return wanted, who.tenants, who.name if wanted.personal else ""
 
 
 def _saved(feed: Feed, who: Identity) -> list[tuple[str, str]]:
