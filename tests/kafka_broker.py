@@ -62,7 +62,7 @@ class Broker:
 
     def format(self, *options: str, cluster: str = "") -> None:
         """Makes the data folder; `options` are StorageTool's (`--add-scram ...`)."""
-        cluster = cluster or base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        cluster = cluster or base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode()[:22]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties"]
         done = subprocess.run(
             [*self._java(), *tool, *options], cwd=self.folder, capture_output=True, text=True
