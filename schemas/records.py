@@ -1,9 +1,9 @@
 """What moves beside events and findings: control records, rollups and heartbeats."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.finding import Entity
 
@@ -29,6 +29,30 @@ class Control(BaseModel):
     reason: str
     effective: AwareDatetime
     until: AwareDatetime | None = None
+
+
+class Excepted(BaseModel):
+    """Findings that nobody wants to hear of: all that are named have to match.
+
+    It hides findings whose event time lies before `until`; they are counted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detector: str | None = Field(None, description="id of a detector")
+    entity: str | None = Field(
+        None, description="id of a key, session, address ..., as findings show"
+    )
+    tenant: str | None = None
+    owner: str = Field(min_length=1, description="who answers for it")
+    reason: str = Field(min_length=1, description="why")
+    until: AwareDatetime = Field(description="when it ends")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if (self.detector, self.entity, self.tenant) == (None, None, None):
+            raise ValueError("name a detector, an entity or a tenant: this would hide everything")
+        return self
 
 
 class Rollup(BaseModel):

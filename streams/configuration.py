@@ -133,7 +133,7 @@ def _names(model: type[BaseModel], loc: Loc) -> list[str]:
             kind = field.annotation
         args = getattr(kind, "__args__", ())
         if args:
-            kind = args[-1]
+            kind = next((a for a in reversed(args) if hasattr(a, "model_fields")), args[-1])
     return sorted(getattr(kind, "model_fields", {}))
 
 

@@ -1,12 +1,14 @@
 """What operators decided, applied to findings by event time, so that a replay decides the same.
 
-A record concerns what is decided after it in the stream, however the stream is cut into blocks.
+Settings hold from the start. A record concerns what is decided after it in the stream, however the
+stream is cut into blocks.
 """
 
 from typing import Any
 
 from schemas.finding import Finding, Severity
-from schemas.records import Control
+from schemas.records import Control, Excepted
+from streams.output import CoreSettings, Mode
 
 MAX_CONTROLS = 10_000  # records in force; beyond it the oldest are dropped and counted
 
@@ -15,11 +17,11 @@ class Controls:
     """The control records seen so far, and the modes set in the settings.
 
     Args:
-        modes: detector -> "active", "monitor" or "off".
+        settings: whose modes, of all and of single tenants, and exceptions hold from the start.
     """
 
-    def __init__(self, modes: dict[str, str]) -> None:
-        self.modes = modes
+    def __init__(self, settings: CoreSettings) -> None:
+        self._settings = settings
         self.hidden = self.dropped = 0
         self._records: dict[str, tuple[int, Control]] = {}
         self._waiting: list[tuple[int, Control]] = []  # of this block, not yet reached
@@ -40,7 +42,10 @@ class Controls:
     def apply(self, finding: Finding) -> Finding | None:
         """The finding as it should be told, or None if it is hidden."""
         self.reach(finding.provenance.position)
-        mode = self.modes.get(finding.detector, "active")
+        mode = self._mode(finding)
+        if any(_excepted(one, finding) for one in self._settings.exceptions):
+            self.hidden += 1
+            return None
         for at, control in self._records.values():
             if at >= finding.provenance.position or not _concerns(control, finding):
                 continue
@@ -56,6 +61,12 @@ class Controls:
             return finding.model_copy(update={"mode": "monitor", "severity": Severity.INFO})
         return finding
 
+    def _mode(self, finding: Finding) -> Mode:
+        """What the settings say of a detector, to this tenant if they name it."""
+        own = self._settings.tenants.get(finding.tenant or "", {})
+        general = self._settings.modes.get(finding.detector, "active")
+        return own.get(finding.detector, general)
+
     def state(self) -> dict[str, Any]:
         """Everything it holds, as plain values."""
         return {
@@ -68,6 +79,15 @@ class Controls:
         records = [(at, Control.model_validate_json(record)) for at, record in state["records"]]
         self._records = {record.id: (at, record) for at, record in records}
         self.hidden, self.dropped = state["counts"]
+
+
+def _excepted(one: Excepted, finding: Finding) -> bool:
+    return (
+        finding.time < one.until
+        and one.detector in (None, finding.detector)
+        and one.entity in (None, finding.entity.id)
+        and one.tenant in (None, finding.tenant)
+    )
 
 
 def _concerns(control: Control, finding: Finding) -> bool:

@@ -10,7 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from schemas.finding import Finding
 from schemas.identity import FINGERPRINT
-from schemas.records import Heartbeat, Rollup
+from schemas.records import Excepted, Heartbeat, Rollup
+
+Mode = Literal["active", "monitor", "off"]
 
 
 class CoreSettings(BaseModel):
@@ -22,9 +24,11 @@ class CoreSettings(BaseModel):
     lateness_s: int = Field(60, ge=1, le=240, description="how late an event may come, seconds")
     max_keys: int = Field(1_000_000, ge=64, description="keys per lane")
     max_pairs: int = Field(4_000_000, ge=1024, description="(key, value) pairs remembered")
-    modes: dict[str, Literal["active", "monitor", "off"]] = Field(
-        {}, description="detector -> mode"
+    modes: dict[str, Mode] = Field({}, description="detector -> mode")
+    tenants: dict[str, dict[str, Mode]] = Field(
+        {}, description="tenant -> detector -> mode, instead of the detector's own"
     )
+    exceptions: tuple[Excepted, ...] = Field((), description="findings nobody wants to hear of")
     support: frozenset[str] = Field(
         frozenset(), description="users, keys or tenants that may act in several tenants"
     )
@@ -47,11 +51,20 @@ class CoreSettings(BaseModel):
             raise ValueError("write keys as events show them: hmac: and 16 hexadecimal digits")
         return keys
 
+    def asked(self, detector: str) -> bool:
+        """Whether a detector is on for anybody."""
+        modes = [self.modes.get(detector, "active")]
+        modes += [own[detector] for own in self.tenants.values() if detector in own]
+        return modes != ["off"] * len(modes)
+
     def fingerprint(self) -> str:
         """Equal settings give equal fingerprints."""
-        text = self.model_dump_json(exclude={"support", "modes", "canaries", "revoked"})
+        sets = {"support", "modes", "tenants", "canaries", "revoked"}  # in an order of their own
+        text = self.model_dump_json(exclude=sets)
         modes = "\0".join(f"{name}={mode}" for name, mode in sorted(self.modes.items()))
         text += modes + "\0\0" + "\0".join(sorted(self.support))
+        for tenant, own in sorted(self.tenants.items()):
+            text += f"\0tenant={tenant!r}{sorted(own.items())}"
         for key in sorted(self.canaries):
             text += f"\0canary={key}"
         for key, since in sorted(self.revoked.items()):

@@ -69,14 +69,14 @@ class Pipeline:
         self._lateness_ms = 1000 * self.settings.lateness_s
         self._reader = Reader()
         self._redelivery = Redelivery(self._lateness_ms)
-        self._controls = Controls(dict(self.settings.modes))
+        self._controls = Controls(self.settings)
         versions = (self.settings.fingerprint(), self.settings.prices, STATE_VERSION)
         self._reporter = Reporter(*versions)
         self._sources = Sources()
         detectors = [
             kind(getattr(self.settings, kind.told))
             for kind in CATALOG
-            if self.settings.modes.get(kind.about.id) != "off"
+            if self.settings.asked(kind.about.id)
         ]
         shown = [one for one in detectors if only is None or one.about.id in only]
         self._inspectors = Inspectors(shown, self._reporter)

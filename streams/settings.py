@@ -225,6 +225,8 @@ class Settings(_Table):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     core: dict[str, Any] = {}
     detectors: dict[str, Literal["active", "monitor", "off"]] = {}
+    tenants: dict[str, dict[str, Literal["active", "monitor", "off"]]] = {}
+    exceptions: tuple[dict[str, Any], ...] = ()
     tokens: dict[str, TokenSettings] = {}
     destinations: dict[str, dict[str, Any]] = {}
     routes: tuple[dict[str, Any], ...] = ()

@@ -21,7 +21,8 @@ _INTRO = (
 
 def template() -> str:
     """The text: every table, every key, its meaning and its default, all commented out."""
-    from streams.wiring import core_model, detector_names
+    from schemas.records import Excepted
+    from streams.wiring import ELSEWHERE, core_model, detector_names
 
     parts = [_comment(_INTRO)]
     for name, info in Settings.model_fields.items():
@@ -29,13 +30,18 @@ def template() -> str:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             parts.append(_table(name, kind, skip=("oidc",)))
     parts.append(_table("feed.oidc", OidcSettings))
-    parts.append(_table("core", core_model(), skip=("modes",)))
+    parts.append(_table("core", core_model(), skip=tuple(ELSEWHERE)))
     modes = "\n".join(f'#{name} = "active"' for name in detector_names())
     parts.append(
         _comment("Modes: active, monitor (delivered only where `monitor = true`) or off.")
         + "\n#[detectors]\n"
         + modes
     )
+    parts.append(
+        _comment("The same for one tenant only; it goes before what holds for all.")
+        + '\n#[tenants.acme]\n#key-beacon = "monitor"'
+    )
+    parts.append(_table("exceptions", Excepted).replace("#[exceptions]", "#[[exceptions]]"))
     parts.append(
         _comment("A sender: a name of your choice, a secret in a file or in the environment.")
         + "\n#[tokens.gateway]\n"

@@ -1,6 +1,7 @@
 """Hands each table of the configuration to the room that owns it, and brings complaints back."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from streams.pipeline import CoreSettings
 
 
+ELSEWHERE = {"modes", "tenants", "exceptions"}  # core settings that are tables of their own
+
+
 def core_model() -> type[BaseModel]:
     """The model behind `[core]`."""
     from streams.pipeline import CoreSettings
@@ -25,7 +29,12 @@ def core_settings(settings: Settings) -> "CoreSettings":
     """What the pipeline is built with."""
     from streams.pipeline import CoreSettings
 
-    return CoreSettings.model_validate({**settings.core, "modes": dict(settings.detectors)})
+    decided = {
+        "modes": dict(settings.detectors),
+        "tenants": dict(settings.tenants),
+        "exceptions": settings.exceptions,
+    }
+    return CoreSettings.model_validate({**settings.core, **decided})
 
 
 def detector_names() -> list[str]:
@@ -52,15 +61,17 @@ def context(settings: Settings, pepper: bytes, source: str, observed: datetime) 
 
 
 def _core(settings: Settings) -> Iterable[Problem]:
-    known = core_model().model_fields
+    known = set(core_model().model_fields) - ELSEWHERE
     for name in settings.core:
-        if name not in known or name == "modes":
-            yield unknown_name(("core", name), set(known) - {"modes"})
+        if name not in known:
+            yield unknown_name(("core", name), known)
             return
     try:
         core_settings(settings)
     except ValidationError as error:
-        yield from problems_of(error, core_model(), ("core",))
+        for problem in problems_of(error, core_model()):
+            inside = problem.loc[0] in ELSEWHERE
+            yield problem if inside else replace(problem, loc=("core", *problem.loc))
 
 
 def _detectors(settings: Settings) -> Iterable[Problem]:
@@ -68,6 +79,14 @@ def _detectors(settings: Settings) -> Iterable[Problem]:
     for name in settings.detectors:
         if name not in known:
             yield unknown_name(("detectors", name), known)
+    for tenant, own in settings.tenants.items():
+        for name in own:
+            if name not in known:
+                yield unknown_name(("tenants", tenant, name), known)
+    for place, one in enumerate(settings.exceptions):
+        if one.get("detector") not in (None, *known):
+            problem = unknown_name(("exceptions", place, one["detector"]), known)
+            yield replace(problem, loc=("exceptions", place, "detector"), reason="unknown detector")
 
 
 def _destinations(settings: Settings) -> Iterable[Problem]:

@@ -127,3 +127,55 @@ def test_a_record_that_means_nothing_is_rejected_and_kept() -> None:
     output = Pipeline().process(bad)
 
     assert [(0, bad)] == [(rejection.position, rejection.raw) for rejection in output.rejections]
+
+
+def test_one_tenant_may_have_modes_of_its_own() -> None:
+    other = {"tenants": {"acme": {"foreign-resource": "monitor"}}}
+    own = {"acme": {"foreign-resource": "active"}}
+    only = {"modes": {"foreign-resource": "off"}, "tenants": own}
+
+    assert ["monitor"] * 3 == [f.mode for f in judged(*LINES, settings=CoreSettings(**other))]
+    assert ["active"] * 3 == [f.mode for f in judged(*LINES, settings=CoreSettings(**only))]
+    silent = CoreSettings(tenants={"acme": {"foreign-resource": "off"}})
+    assert [] == judged(*LINES, settings=silent)
+    elsewhere = CoreSettings(tenants={"globex": {"foreign-resource": "off"}})
+    assert [1, 2, 3] == minutes(judged(*LINES, settings=elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("named", "left"),
+    [
+        ({"detector": "foreign-resource"}, [3]),
+        ({"tenant": "acme"}, [3]),
+        ({"entity": "s", "detector": "foreign-resource"}, [3]),
+        ({"entity": "another"}, [1, 2, 3]),
+        ({"detector": "key-probe", "tenant": "acme"}, [1, 2, 3]),
+    ],
+)
+def test_an_exception_of_the_settings_hides_what_it_names_until_it_ends(
+    named: dict[str, str], left: list[int]
+) -> None:
+    until = START + timedelta(minutes=3)
+    told = {"owner": "ana", "reason": "a migration", "until": until, **named}
+
+    assert left == minutes(judged(*LINES, settings=CoreSettings(exceptions=[told])))
+
+
+def test_an_exception_that_names_nothing_is_refused() -> None:
+    told = {"owner": "ana", "reason": "quiet", "until": START}
+
+    with pytest.raises(ValueError, match="would hide everything"):
+        CoreSettings(exceptions=[told])
+
+
+def test_whatever_the_settings_decide_shows_in_their_fingerprint() -> None:
+    told = {"owner": "ana", "reason": "r", "until": START, "tenant": "acme"}
+    several = [
+        CoreSettings(),
+        CoreSettings(exceptions=[told]),
+        CoreSettings(exceptions=[{**told, "tenant": "globex"}]),
+        CoreSettings(tenants={"acme": {"key-probe": "off"}}),
+        CoreSettings(tenants={"acme": {"key-probe": "monitor"}}),
+    ]
+
+    assert 5 == len({one.fingerprint() for one in several})

@@ -13,6 +13,7 @@ from alerts.store import AlertStore, UnknownIncident
 from schemas.finding import Severity
 from schemas.records import Control
 from streams.controls import Controls
+from streams.output import CoreSettings
 from tests.alerts_fakes import KEY, NOON, finding
 
 DAY = timedelta(days=1)
@@ -35,7 +36,7 @@ class Office:
         return self.desk.act(incident.id, Action(verb=verb, by="ana", at=self.now, **more))
 
     def hides(self, found: Any) -> bool:
-        controls = Controls({})
+        controls = Controls(CoreSettings())
         for number, control in enumerate(self.heard):
             controls.add(control, number)
         later = found.provenance.model_copy(update={"position": 100})

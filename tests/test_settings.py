@@ -6,6 +6,7 @@ import pytest
 
 from streams.configuration import BadConfig, line_of, load
 from streams.settings import Settings
+from streams.wiring import EXTRAS, core_settings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -82,3 +83,33 @@ def test_a_key_is_found_in_dotted_quoted_and_nested_spellings() -> None:
     assert 3 == line_of(text, ("tokens", "a b", "tenants", 0))
     assert 2 == line_of(text, ("tokens", "a b", "other"))
     assert 0 == line_of(text, ("journal", "keep_days"))
+
+
+ENDLESS = '[[exceptions]]\ndetector = "key-probe"\nowner = "ana"\nreason = "r"\n'
+ENDS = ENDLESS + "until = 2027-01-31T00:00:00Z\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[tenants.acme]\nkey-prob = "off"\n', "2: tenants.acme.key-prob: unknown key; did you"),
+        ('[tenants.acme]\nkey-probe = "on"\n', "2: tenants.acme.key-probe: Input should be"),
+        (ENDS.replace("key-probe", "key-prob"), "2: exceptions.0.detector: unknown detector; did"),
+        (ENDLESS, "1: exceptions.0.until: Field required"),
+        (ENDS.replace("detector", "#"), "1: exceptions.0: name a detector, an entity or a tenant"),
+        (ENDS + "whi = 1\n", "6: exceptions.0.whi: unknown key; known here: detector, entity"),
+    ],
+)
+def test_modes_of_tenants_and_exceptions_are_checked(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(BadConfig) as bad:
+        load(write(tmp_path, text), EXTRAS)
+
+    assert str(bad.value).startswith(f"{tmp_path}/tripmeter.toml:{line}")
+
+
+def test_modes_of_tenants_and_exceptions_reach_the_core(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, '[tenants.acme]\nkey-probe = "off"\n' + ENDS), EXTRAS)
+    core = core_settings(settings)
+
+    assert {"acme": {"key-probe": "off"}} == core.tenants
+    assert ["ana"] == [one.owner for one in core.exceptions]

@@ -41,7 +41,7 @@ class Forward:
             detectors = [
                 kinds[name](getattr(core, kinds[name].told))
                 for name in group.names
-                if name in kinds and core.modes.get(name) != "off"
+                if name in kinds and core.asked(name)
             ]
             for one in detectors:
                 one.once = one.once or ONCE.get(one.about.id, ())  # type: ignore[misc]
