@@ -131,6 +131,8 @@ def _chances(
 def _scored(evaluator: Evaluator, truth: Truth, file: Path) -> dict[str, Any]:
     findings = evaluator.findings(file.read_text().splitlines())
     score = truth.score(findings) | {"months": truth.months(), "events": truth.count}
+    elsewhere = [f for f in findings if f["entity"].get("id") not in truth.thief_first]
+    score["false_but_thief_first"] = truth.score(elsewhere)["false"]
     score["detectors"] = parted(truth, findings, "detector")
     if len(truth.attacks):
         score["channels"] = parted(truth, findings, "channel")

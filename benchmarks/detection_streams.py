@@ -149,6 +149,10 @@ class Truth:
         )
         self.events = events[events.label > 0]
         self.count = len(events)
+        own = events[events.label == 0].groupby("key").ts.min()
+        at = zip(self.attacks.key, self.attacks.start, strict=True)
+        late = [key for key, start in at if own.get(key, np.inf) > start]
+        self.thief_first = {evaluator.evaluate.key_id(key) for key in late}
         self._look_at_tools()
 
     def months(self) -> float:
