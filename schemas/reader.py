@@ -80,7 +80,7 @@ class Lines(Sequence[Any]):
         A row is all zeros where there is no text, where it is longer than `width`, and where the
         line is not written plainly.
         """
-        begins, ends, plain = self._spans[:, places]
+        begins, ends, plain = (row[places] for row in self._spans)
         texts = np.empty((len(places), width), np.uint8)
         key = np.frombuffer(f'"{WIRE[attribute]}":"'.encode(), np.uint8)
         cut(np.frombuffer(self._block, np.uint8), begins, ends * plain, key, texts)
