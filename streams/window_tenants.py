@@ -27,11 +27,11 @@ class WindowTenants:
         new = np.flatnonzero(tenants > self._cells.tenant[cells])
         if not len(new):
             return
-        np.maximum.at(self._cells.tenant, cells[new], tenants[new])
-        found, first = np.unique(tenants[new], return_index=True)
-        for name, at in zip(found.tolist(), new[first].tolist(), strict=True):
-            if name not in self._names:
-                self._names[name] = str(columns.text("tenant_id", int(part.rows[at])))
+        seen = tenants[new]
+        np.maximum.at(self._cells.tenant, cells[new], seen)
+        for name in set(seen.tolist()).difference(self._names):
+            at = new[np.flatnonzero(seen == name)[0]]
+            self._names[name] = str(columns.text("tenant_id", int(part.rows[at])))
         if len(self._names) > 2 * len(self._cells) + SPARE:
             self._names = self._open()
 
