@@ -33,7 +33,7 @@ FAMILIES = {
     "llmjacking": "Stolen key",
     "cross-tenant": "Tenant leak",
     "retry-storm": "Retry storm",
-    "health": "Pipeline",
+    "health": "Health",
 }
 STATES = {
     "open": "Open",
