@@ -1,5 +1,6 @@
 """Who was told what of an incident, when, and what came of it: read from the rows of the outbox."""
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
@@ -9,6 +10,7 @@ from alerts.outbox import State
 from alerts.store_engine import reading
 from alerts.tables import OUTBOX
 
+_KEY = re.compile("([#@])(?:([a-z]+)-)?([0-9]{1,9})$")
 MAX_SHOWN = 200  # the newest rows of one incident
 
 
@@ -59,10 +61,10 @@ def tellings(engine: Engine, incident: Incident) -> list[Telling]:
 def _read(key: str) -> tuple[str, int]:
     """What a row's key says it is about, and its revision.
 
-    >>> _read("9f#2"), _read("9f#closed-4"), _read("9f@4")
-    (('finding', 2), ('closed', 4), ('incident', 4))
+    >>> _read("9f#2"), _read("a@b#closed-4"), _read("9f@4"), _read("odd")
+    (('finding', 2), ('closed', 4), ('incident', 4), ('finding', 1))
     """
-    if "@" in key:
-        return "incident", int(key.rpartition("@")[2])
-    word, dash, number = key.rpartition("#")[2].partition("-")
-    return (word, int(number)) if dash else ("finding", int(word))
+    found = _KEY.search(key)
+    if found is None:
+        return "finding", 1
+    return found[2] or ("incident" if found[1] == "@" else "finding"), int(found[3])

@@ -32,7 +32,7 @@ from schemas.finding import Finding
 
 MAX_WORDS = 300  # of a story, and as many of what its events name
 MAX_WORD = 100  # characters
-MAX_ASKED = 20  # words of one search
+MAX_ASKED = 10  # words of one search
 LEAST = 2  # characters of a word
 INDEXED = 5  # characters of a beginning for which SQLite keeps a list
 CHUNK = 500
