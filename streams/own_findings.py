@@ -1,5 +1,6 @@
 """Findings about the pipeline itself, made by the runner for what the core never sees."""
 
+import threading
 from datetime import datetime
 
 from schemas.event import SCHEMA_VERSION
@@ -12,15 +13,23 @@ OTHER_TENANTS = "(others)"
 
 
 class Mismatches:
-    """Turns events of forbidden tenants into one finding per token, tenant and hour."""
+    """Turns events of forbidden tenants into one finding per token, tenant and hour.
+
+    Usable from several threads.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._hour = 0
         self._seen: set[tuple[str, str]] = set()
 
     def finding(self, token: str, tenant: str, observed: datetime) -> Finding | None:
         """The finding to record, or None when this hour already has it."""
-        hour = int(observed.timestamp()) // HOUR_S
+        with self._lock:
+            told = self._told_as(token, tenant, int(observed.timestamp()) // HOUR_S)
+        return None if told is None else tenant_mismatch(token, told, observed)
+
+    def _told_as(self, token: str, tenant: str, hour: int) -> str | None:
         if hour != self._hour:
             self._hour = hour
             self._seen.clear()
@@ -31,7 +40,7 @@ class Mismatches:
             if (token, tenant) in self._seen:
                 return None
         self._seen.add((token, tenant))
-        return tenant_mismatch(token, tenant, observed)
+        return tenant
 
 
 def tenant_mismatch(token: str, tenant: str, observed: datetime) -> Finding:

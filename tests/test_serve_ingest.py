@@ -3,7 +3,10 @@
 import asyncio
 import gzip
 import json
+import random
+import sys
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from streams.ingest import Ingest
 from streams.journal import Journal, Limits
 from streams.metrics import Metrics
 from streams.otlp_answers import JSON, PROTOBUF
-from streams.own_findings import MAX_MISMATCHES_AN_HOUR
+from streams.own_findings import MAX_MISMATCHES_AN_HOUR, Mismatches
 from streams.quarantine import Quarantine
 from streams.settings import ServerSettings
 from streams.tokens import Token, Tokens, digest
@@ -221,6 +224,24 @@ def test_a_foreign_tenant_is_refused_kept_and_found_once_an_hour(site: Site) -> 
 def test_a_flood_of_foreign_tenants_is_a_bounded_number_of_findings(site: Site) -> None:
     site.post(b"\n".join(event(f"t{n}") for n in range(500)), **ACME)
     assert MAX_MISMATCHES_AN_HOUR + 1 == len(site.findings)
+
+
+def test_foreign_tenants_that_come_at_once_are_found_once_each() -> None:
+    mismatches = Mismatches()
+
+    def sender(number: int) -> list[Finding | None]:
+        tokens = [f"token-{n}" for n in range(400)]
+        random.Random(number).shuffle(tokens)
+        return [mismatches.finding(token, "birch", NOW) for token in tokens]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            told = [one for part in pool.map(sender, range(4)) for one in part if one is not None]
+    finally:
+        sys.setswitchinterval(interval)
+    assert 400 == len(told) == len({finding.id for finding in told})
 
 
 def test_a_token_lends_its_tenant_to_events_that_name_none(site: Site) -> None:
