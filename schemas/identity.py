@@ -7,16 +7,15 @@ fingerprints on every host that holds the same pepper, and nobody else can look 
 import hashlib
 import hmac
 import math
-import os
 import re
-import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import rfc8785
+
+from schemas.secret_file import UnsafeSecret, load_secret
 
 PEPPER_BYTES = 32
 SAFE_INTEGER = 2**53 - 1  # RFC 8785 knows IEEE 754 doubles only
@@ -56,37 +55,10 @@ class Pepper:
             UnsafePepper: others may read the file, or it does not hold 32 bytes.
             OSError: the file cannot be read or made.
         """
-        if path.exists():
-            return cls._read(path)
-        secret = os.urandom(PEPPER_BYTES)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
         try:
-            os.link(draft, path)  # whole or not at all, and never over another's pepper
-        except FileExistsError:
-            return cls._read(path)
-        finally:
-            draft.unlink()
-        return cls(secret)
-
-    @classmethod
-    def _read(cls, path: Path) -> "Pepper":
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise UnsafePepper(
-                    f"{path} may be read by others (mode {mode:04o}); run: chmod 600 {path}"
-                )
-            secret = file.read(PEPPER_BYTES + 1)
-        if len(secret) != PEPPER_BYTES:
-            raise UnsafePepper(
-                f"{path} should hold {PEPPER_BYTES} bytes; restore it from a copy, or remove it to"
-                " start anew (known keys will then look new)"
-            )
-        return cls(secret)
+            return cls(load_secret(path, PEPPER_BYTES, "known keys will then look new"))
+        except UnsafeSecret as error:
+            raise UnsafePepper(str(error)) from None
 
 
 def fingerprint(pepper: bytes, value: str | bytes) -> str:

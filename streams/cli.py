@@ -10,6 +10,8 @@ EXIT_OK = 0
 EXIT_FINDINGS = 1  # with --fail-on
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
+# Errors that say themselves what to do; named, not imported, so that --help stays fast.
+BAD_INSTALLATION = ("BadConfig", "UnsafePepper", "QuarantineLocked")
 EXIT_INTERRUPTED = 130
 
 COMMANDS = {
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
-        if type(error).__name__ != "BadConfig":  # named, not imported: --help stays fast
+        if type(error).__name__ not in BAD_INSTALLATION:
             raise
         print(error, file=sys.stderr)
         return EXIT_CONFIG

@@ -10,6 +10,8 @@ import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from schemas.secret_file import UnsafeSecret, load_secret
+
 KEY_BYTES = 32
 NONCE_BYTES = 12
 MAX_ORIGINAL_BYTES = 2**20  # longer originals are cut, marked, and cannot be retried
@@ -44,19 +46,13 @@ class Seal:
         """Reads the key, or makes it (mode 0600) if there is no file yet.
 
         Raises:
-            QuarantineLocked: the file is no key.
+            QuarantineLocked: the file is no key, or others may read it.
             OSError: it cannot be read or made.
         """
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return cls.read(path)
-        with os.fdopen(handle, "wb") as file:
-            key = os.urandom(KEY_BYTES)
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(key)
+            return cls(load_secret(path, KEY_BYTES, "what it sealed can then not be opened"))
+        except UnsafeSecret as error:
+            raise QuarantineLocked(str(error)) from None
 
     @classmethod
     def read(cls, path: Path) -> "Seal":

@@ -110,6 +110,17 @@ def test_check_ends_with_78_and_says_where(
     assert complaint in told(capsys)[1]
 
 
+@pytest.mark.parametrize("name", ["pepper", "quarantine.key"])
+def test_a_secret_that_cannot_be_trusted_ends_with_78_and_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).touch(0o600)
+    (tmp_path / "c.toml").write_text('[server]\nlisten = "127.0.0.1:0"\n')
+    assert 78 == run("serve", "--data", str(tmp_path), "--config", str(tmp_path / "c.toml"))
+    last = told(capsys)[1].splitlines()[-1]
+    assert f"{name} should hold 32 bytes; restore it from a copy" in last
+
+
 def test_serve_refuses_a_bad_configuration_before_it_touches_the_data(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("nonsense")
     assert 78 == run("serve", "--data", str(tmp_path / "d"), "--config", str(tmp_path / "c.toml"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams.quarantine import Quarantine, Refused, bundle
-from streams.seal import MAX_ORIGINAL_BYTES, QuarantineLocked, label
+from streams.seal import MAX_ORIGINAL_BYTES, QuarantineLocked, Seal, label
 from streams.structure import structure
 
 
@@ -85,6 +85,41 @@ def test_another_key_does_not_open_it(tmp_path: Path) -> None:
 def test_key_and_database_are_for_their_owner_only(tmp_path: Path) -> None:
     Quarantine(tmp_path)
     assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+
+def test_a_kill_while_the_key_is_made_leaves_none_and_the_next_start_makes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    path = tmp_path / "quarantine.key"
+    for moment in ("fsync", "link"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"schemas.secret_file.os.{moment}", kill)
+            patch.setattr("schemas.secret_file.Path.unlink", lambda *_, **__: None)  # nobody tidies
+            with pytest.raises(Killed):
+                Seal.load(path)
+        assert not path.exists()
+    assert Seal.load(path).name == Seal.load(path).name
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "remedy"),
+    [(b"", 0o600, "restore it from a copy, or remove it"), (bytes(32), 0o640, "chmod 600")],
+    ids=["empty", "readable"],
+)
+def test_a_key_that_cannot_be_trusted_is_refused_with_the_remedy(
+    tmp_path: Path, content: bytes, mode: int, remedy: str
+) -> None:
+    path = tmp_path / "quarantine.key"
+    path.write_bytes(content)
+    path.chmod(mode)
+    with pytest.raises(QuarantineLocked, match=remedy):
+        Quarantine(tmp_path)
 
 
 def test_its_structure_has_names_and_types_but_no_value() -> None:
