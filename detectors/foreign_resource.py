@@ -104,7 +104,7 @@ class ForeignResource(Detector):
     def _again(self, event: Record, owner: str, time_ms: int) -> bool:
         """Whether this tenant was told to have reached this resource in an earlier session."""
         name = f"told\0{event.tenant_id}\0{event.resource_id}\0{owner}"
-        mine = [time_ms, self.entity(event)]
+        mine = [time_ms, self.entity(event) or ""]
         first = self._memory.get(name)
         if first is not None and first[1] != mine[1] and first[0] <= time_ms - SETTLED_MS:
             return True

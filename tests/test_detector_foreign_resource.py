@@ -1,5 +1,7 @@
 """foreign-resource: a tenant's agent touching what belongs to another."""
 
+from itertools import permutations
+
 import pytest
 
 from detectors.foreign_resource import OWNED_AFTER, PRIVATE_REUSED, PRIVATE_SHARE, SETTLED_MS
@@ -172,3 +174,17 @@ def test_which_of_two_uses_arrived_first_does_not_show() -> None:
 
     assert 2 == len(told[0])
     assert told[0] == told[1]
+
+
+def test_two_reaches_in_one_instant_one_of_them_without_a_session_are_told() -> None:
+    named: dict[str, object] = {"key": None, "owner": "globex"}
+    lines = [
+        read(0, session="run-a", **named),
+        read(0, session=None, **named),
+        read(0, session="run-b", **named),
+    ]
+
+    for order in permutations(lines):
+        found = raised(order, NAME)
+        assert {"run-a", "run-b", "unknown"} == {finding.entity.id for finding in found}
+    assert [] == raised([read(0, session=s, key=None, owner="acme") for s in ("a", None)], NAME)
