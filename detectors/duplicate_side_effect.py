@@ -1,6 +1,7 @@
 """The tool call that charges a customer three times."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from detectors.base import Detector, Verdict, atlas, owasp
 from detectors.memory import Memory
@@ -71,9 +72,10 @@ class DuplicateSideEffect(Detector):
         seen = self._memory.get(call) or []
         near = [one for one in seen if abs(one[0] - time_ms) <= SPAN_MS and _acted_twice(one, mine)]
         if near:  # an event that comes late may turn out to be the first of two
-            first, again = sorted((min(near, key=lambda one: abs(one[0] - time_ms)), mine))
+            nearest = min(near, key=lambda one: (abs(one[0] - time_ms), _order(one)))
+            first, again = sorted((nearest, mine), key=_order)
             yield self._verdict(event, first, again)
-        self._memory.put(call, sorted([*seen, mine])[-MAX_SUCCESSES:])
+        self._memory.put(call, sorted([*seen, mine], key=_order)[-MAX_SUCCESSES:])
 
     @staticmethod
     def _verdict(event: Record, first: list[object], again: list[object]) -> Verdict:
@@ -85,6 +87,11 @@ class DuplicateSideEffect(Detector):
             decisive=(str(again[1]), int(str(again[0]))),
             others=((str(first[1]), int(str(first[0]))),),
         )
+
+
+def _order(one: list[Any]) -> tuple[int, str, str]:
+    """By time; two events may share an id and differ in their key."""
+    return one[0], one[1], one[2] or ""
 
 
 def _acted_twice(one: list[object], other: list[object]) -> bool:

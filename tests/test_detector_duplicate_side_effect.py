@@ -74,3 +74,19 @@ def test_calm_agents_are_quiet() -> None:
 
     assert lines
     assert [] == raised(lines)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_calls_of_one_id_and_instant_are_told_whichever_has_a_key(
+    order: tuple[int, ...],
+) -> None:
+    same = [
+        charge(0, id="e", key="hmac:00000000000000ab", idempotency_key_id=None),
+        charge(0, id="e", key="hmac:00000000000000ac", idempotency_key_id="hmac:once"),
+    ]
+    alike = [charge(0, id=f"e{i}", idempotency_key_id="hmac:once") for i in order]
+
+    [found] = raised([same[i] for i in order], NAME)
+
+    assert ("e", True) == (found.event_ids[0], found.evidence["idempotency_key"])
+    assert [] == raised(alike, NAME)
