@@ -78,9 +78,13 @@ class ToolDrift(Detector):
         if name is None:
             return ()
         session = event.conversation_id or event.session_id or event.api_key_id or ""
-        counts = {f"{'failed' if failed else 'fine'} in {session}": 1, "failed": int(failed)}
-        if size is not None and not failed:
-            counts |= {"sized": 1, "size": round(SCALE * log1p(size))}
+        sized = size is not None and not failed
+        counts = {  # the sums first: of many sessions the last ones are left out
+            "failed": int(failed),
+            "sized": int(sized),
+            "size": round(SCALE * log1p(size or 0)) if sized else 0,
+            f"{'failed' if failed else 'fine'} in {session}": 1,
+        }
         state, batches = self._tallies.add(name, time_ms, event.event_id, counts)
         return _changed(name, state, batches) if batches else ()
 
