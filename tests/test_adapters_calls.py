@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.adapters import Context, adapt
+from schemas.adapters.address import origin
 from schemas.identity import fingerprint
 from tests.test_adapters_bad_input import call, export, span
 
@@ -199,6 +200,40 @@ def test_a_trusted_proxy_vouches_for_the_address_it_forwards() -> None:
     assert "203.0.113.9" == event["client.address"]
     (event,) = told(record, "litellm")
     assert ("10.0.0.7", "peer") == (event["client.address"], event["client.address.quality"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client", "quality"),
+    [
+        ("::ffff:10.0.0.7", "203.0.113.9", "203.0.113.9", "xff_trusted"),
+        ("10.0.0.7", "1.2.3.4, ::ffff:203.0.113.9", "203.0.113.9", "xff_trusted"),
+        ("10.0.0.7", "203.0.113.9, 10.0.0.8", "203.0.113.9", "xff_trusted"),
+        ("10.0.0.7", "1.2.3.4, unknown, 10.0.0.8", "10.0.0.7", "xff_unverified"),
+        ("10.0.0.7", "1.2.3.4, , 10.0.0.8", "10.0.0.7", "xff_unverified"),
+        ("10.0.0.7", "1.2.3.4," * 500 + "203.0.113.9", "203.0.113.9", "xff_trusted"),
+        ("203.0.113.9", "1.2.3.4, 203.0.113.9, unknown", "203.0.113.9", "xff_unverified"),
+        ("fe80::1%any text", None, "fe80::1", "peer"),
+    ],
+)
+def test_only_what_a_trusted_proxy_wrote_is_believed(
+    peer: str, forwarded: str | None, client: str, quality: str
+) -> None:
+    assert (client, quality) == origin(peer, forwarded, ("10.0.0.0/8",))
+
+
+def test_a_long_header_in_a_span_hides_no_hop() -> None:
+    headers = "{'x-forwarded-for': '%s203.0.113.9'}" % ("1.2.3.4, " * 100)
+    parts = {
+        "metadata.requester_ip_address": "10.0.0.7",
+        "metadata.requester_custom_headers": headers,
+    }
+    one = span(
+        attributes=attributes(gen_ai__operation__name="chat")
+        + [{"key": key, "value": {"stringValue": value}} for key, value in parts.items()]
+    )
+    context = Context(PEPPER, trusted_proxies=("10.0.0.0/8",))
+    (event,) = told(export(one), "otlp-traces", context)
+    assert "203.0.113.9" == event["client.address"]
 
 
 def test_the_operator_says_which_tools_change_things_and_which_arguments_name_resources() -> None:

@@ -29,10 +29,12 @@ def origin(
     """
     if not isinstance(address, str) or not (peer := _plain(address)):
         return None, None
-    hops = [_plain(hop) for hop in forwarded.split(",")] if isinstance(forwarded, str) else []
-    hops = [hop for hop in hops if hop][-MAX_HOPS:]
+    named = forwarded.rsplit(",", MAX_HOPS)[-MAX_HOPS:] if isinstance(forwarded, str) else []
+    hops = [_plain(hop) for hop in named]
     if trusted_proxies and _within(peer, trusted_proxies):
         for hop in reversed(hops):
+            if not hop:  # what stands before it was written by we know not whom
+                return peer, "xff_unverified"
             if not _within(hop, trusted_proxies):
                 return hop, "xff_trusted"
     if peer in hops and not _loopback(peer):
@@ -42,16 +44,21 @@ def origin(
 
 
 def _plain(address: str) -> str:
-    """The address in its usual spelling, without port; "" if it is none."""
+    """The address in its usual spelling, without port or zone; "" if it is none.
+
+    IPv4 inside IPv6, as a socket for both tells it, is IPv4.
+    """
     text = address.strip()[:64]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        found = ipaddress.ip_address(text.partition("%")[0])  # a zone may be any text
     except ValueError:
         return ""
+    inside = found.ipv4_mapped if found.version == 6 else None
+    return str(inside or found)
 
 
 def _loopback(address: str) -> bool:
@@ -59,5 +66,7 @@ def _loopback(address: str) -> bool:
 
 
 def _within(address: str, networks: Sequence[str]) -> bool:
+    if not address:
+        return False
     parsed = ipaddress.ip_address(address)
     return any(parsed in ipaddress.ip_network(network, strict=False) for network in networks)

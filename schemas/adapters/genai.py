@@ -176,7 +176,7 @@ def _status(signal: Signal) -> int | None:
 
 def _network(signal: Signal, context: Context) -> Draft:
     headers = signal.text(("metadata.requester_custom_headers", "metadata.requester_metadata"))
-    forwarded = re.search(r"""['"]x-forwarded-for['"]: ?['"]([^'"]{1,512})""", headers)
+    forwarded = re.search(r"""['"]x-forwarded-for['"]: ?['"]([^'"]+)""", headers)
     client, quality = origin(
         signal.first(spellings.ADDRESS),
         forwarded[1] if forwarded else None,
