@@ -21,8 +21,22 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
 
 METADATA = MetaData()
+
+
+class Line(TypeDecorator[str]):
+    """Text as both databases keep it: PostgreSQL takes no NUL, which ids from outside may hold."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What is stored, and what is looked for."""
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
 
 _Big = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up in SQLite
 
@@ -34,7 +48,7 @@ def _counted(name: str, *rest: Any) -> Table:
 
 
 def _text(name: str, **options: Any) -> Column[str]:
-    return Column(name, String, nullable=False, **options)
+    return Column(name, Line, nullable=False, **options)
 
 
 def _only(condition: str) -> dict[str, Any]:
@@ -51,9 +65,9 @@ FINDINGS = _counted(
     Column("rank", Integer, nullable=False),
     _text("lane"),
     _text("entity"),
-    Column("tenant", String),
+    Column("tenant", Line),
     _text("mode"),
-    Column("incident", String),
+    Column("incident", Line),
     Column("json", LargeBinary, nullable=False),
     UniqueConstraint("id", "revision"),
     Index("findings_by_time", "time"),
@@ -64,7 +78,7 @@ FINDINGS = _counted(
 INCIDENTS = Table(
     "incidents",
     METADATA,
-    Column("id", String, primary_key=True),
+    Column("id", Line, primary_key=True),
     _text("key"),
     Column("latest", Boolean, nullable=False),  # of its key
     _text("state"),
@@ -73,14 +87,14 @@ INCIDENTS = Table(
     _text("family"),
     _text("lane"),
     _text("entity"),
-    Column("tenant", String),
+    Column("tenant", Line),
     _text("mode"),
-    Column("owner", String),
+    Column("owner", Line),
     Column("opened", Double, nullable=False),
     Column("changed", Double, nullable=False),
     Column("last", Double, nullable=False),
     Column("due", Double),  # when time alone changes it
-    Column("inhibited_by", String),
+    Column("inhibited_by", Line),
     Column("cost_usd", Double),
     Column("revision", Integer, nullable=False),
     Column("change", Integer, nullable=False),  # number of its newest entry in the history
@@ -119,7 +133,7 @@ HISTORY = _counted(
 SILENCES = Table(
     "silences",
     METADATA,
-    Column("id", String, primary_key=True),
+    Column("id", Line, primary_key=True),
     _text("action"),
     _text("owner"),
     _text("reason"),
@@ -133,7 +147,7 @@ SILENCES = Table(
 POSITIONS = Table(
     "positions",
     METADATA,
-    Column("source", String, primary_key=True),
+    Column("source", Line, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
 
@@ -143,7 +157,7 @@ OUTBOX = _counted(
     _text("key"),
     _text("subject"),  # id of the finding or the incident
     _text("about"),
-    Column("change", String),  # loudest change of an incident that was not told yet
+    Column("change", Line),  # loudest change of an incident that was not told yet
     Column("priority", Integer, nullable=False),
     _text("state"),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -167,7 +181,7 @@ OUTBOX = _counted(
 BODIES = Table(
     "outbox_bodies",
     METADATA,
-    Column("key", String, primary_key=True),
+    Column("key", Line, primary_key=True),
     Column("finding", LargeBinary, nullable=False),
     Column("incident", LargeBinary),
 )
@@ -175,10 +189,10 @@ BODIES = Table(
 DESTINATIONS = Table(
     "outbox_destinations",
     METADATA,
-    Column("destination", String, primary_key=True),
+    Column("destination", Line, primary_key=True),
     Column("held_since", Double),
-    Column("held_reason", String),
-    Column("lease_owner", String),
+    Column("held_reason", Line),
+    Column("lease_owner", Line),
     Column("lease_until", Double),
     Column("overflow_finding", BigInteger),  # findings from this number on are not queued yet
     Column("overflow_change", BigInteger),  # nor are changes of incidents from this number on
@@ -188,8 +202,8 @@ DESTINATIONS = Table(
 COUNTS = Table(
     "outbox_counts",
     METADATA,
-    Column("destination", String, primary_key=True),
-    Column("state", String, primary_key=True),
+    Column("destination", Line, primary_key=True),
+    Column("state", Line, primary_key=True),
     Column("rows", BigInteger, nullable=False),
 )
 

@@ -24,7 +24,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
-    String,
     Table,
     delete,
     func,
@@ -37,6 +36,7 @@ from alerts.incident import Policy
 from alerts.store import AlertStore, Kept
 from alerts.store_engine import BadStore, open_store, reading, replace, writing
 from alerts.store_query import Query
+from alerts.tables import Line
 from schemas.finding import Finding
 from schemas.records import Heartbeat, Rollup
 from streams.configuration import BadConfig
@@ -58,8 +58,8 @@ SNAPSHOTS = Table(
 ROLLUPS = Table(
     "rollups",
     METADATA,
-    Column("lane", String, primary_key=True),
-    Column("entity", String, primary_key=True),
+    Column("lane", Line, primary_key=True),
+    Column("entity", Line, primary_key=True),
     Column("start", Double, primary_key=True),
     Column("json", LargeBinary, nullable=False),
     Index("rollups_by_time", "start"),
@@ -67,7 +67,7 @@ ROLLUPS = Table(
 HEARTBEATS = Table(
     "heartbeats",
     METADATA,
-    Column("source", String, primary_key=True),
+    Column("source", Line, primary_key=True),
     Column("time", Double),
     Column("json", LargeBinary, nullable=False),
 )

@@ -29,6 +29,7 @@ from tests.test_store import (  # noqa: F401  (run here again, with this module'
     test_a_revision_in_flight_is_followed_by_the_newer_one,
     test_a_stolen_keys_storm_waits_behind_the_theft_and_comes_out_after_it,
     test_a_storm_that_was_told_before_the_theft_is_put_behind_it,
+    test_an_id_with_a_nul_in_it_stops_nothing,
     test_an_incident_that_still_waits_says_what_is_true_when_it_is_sent,
     test_an_unknown_incident_and_an_impossible_deed_change_nothing,
     test_closing_an_incident_closes_each_of_its_findings_under_one_uid,

@@ -207,6 +207,18 @@ def test_time_resolves_what_is_quiet_and_wakes_what_is_not(desk: Desk) -> None:
     assert ["woke open", "resolved resolved"] == desk.told("people")
 
 
+def test_an_id_with_a_nul_in_it_stops_nothing(desk: Desk) -> None:
+    odd = {"entity": Entity(lane="session", id="run\0 1"), "tenant": "ac\0me"}
+    desk.found(finding("a", **odd))
+    desk.found(finding("b", **odd), storm("c", **odd))
+
+    (theft,) = desk.query.incidents(family="llmjacking", tenant="ac\0me")
+    (weaker,) = desk.query.incidents(family="retry-storm", entity="run\0 1")
+    assert (2, "run\0 1") == (theft.count, theft.entity.id)
+    assert theft.id == weaker.inhibited_by
+    assert ["a create", "b create", "c create"] == desk.told("siem")
+
+
 def test_old_news_of_one_incident_does_not_draw_new_findings_away_from_the_newest(
     desk: Desk,
 ) -> None:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     Text,
     func,
@@ -20,15 +19,15 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex
 
 from alerts.store_engine import writing
-from alerts.tables import INCIDENTS, OUTBOX
+from alerts.tables import INCIDENTS, OUTBOX, Line
 
 METADATA = MetaData()
 USERS = Table(
     "feed_users",
     METADATA,
-    Column("name", String, primary_key=True),
-    Column("password", String),  # argon2; none for people an OIDC provider knows
-    Column("role", String, nullable=False),
+    Column("name", Line, primary_key=True),
+    Column("password", Line),  # argon2; none for people an OIDC provider knows
+    Column("role", Line, nullable=False),
     Column("tenants", Text),  # JSON list; none: all
     Column("disabled", Boolean, nullable=False),
     Column("created", Double, nullable=False),
@@ -36,30 +35,30 @@ USERS = Table(
 SESSIONS = Table(
     "feed_sessions",
     METADATA,
-    Column("hash", String, primary_key=True),
-    Column("name", String, nullable=False, index=True),
-    Column("role", String),  # as an OIDC provider said; of local users none: their row says it
+    Column("hash", Line, primary_key=True),
+    Column("name", Line, nullable=False, index=True),
+    Column("role", Line),  # as an OIDC provider said; of local users none: their row says it
     Column("tenants", Text),
-    Column("csrf", String, nullable=False),
+    Column("csrf", Line, nullable=False),
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),
 )
 LINKS = Table(
     "feed_links",  # one-time ways in
     METADATA,
-    Column("hash", String, primary_key=True),
-    Column("name", String, nullable=False),
+    Column("hash", Line, primary_key=True),
+    Column("name", Line, nullable=False),
     Column("expires", Double, nullable=False),
 )
 TOKENS = Table(
     "feed_tokens",
     METADATA,
-    Column("id", String, primary_key=True),
-    Column("hash", String, nullable=False, unique=True),
-    Column("label", String, nullable=False),
-    Column("scopes", String, nullable=False),
+    Column("id", Line, primary_key=True),
+    Column("hash", Line, nullable=False, unique=True),
+    Column("label", Line, nullable=False),
+    Column("scopes", Line, nullable=False),
     Column("tenants", Text),
-    Column("made_by", String, nullable=False),
+    Column("made_by", Line, nullable=False),
     Column("created", Double, nullable=False),
     Column("expires", Double),
 )
@@ -68,18 +67,18 @@ AUDIT = Table(
     METADATA,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("at", Double, nullable=False),
-    Column("who", String, nullable=False),
-    Column("what", String, nullable=False),
-    Column("subject", String, nullable=False),
+    Column("who", Line, nullable=False),
+    Column("what", Line, nullable=False),
+    Column("subject", Line, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("address", String, nullable=False),
+    Column("address", Line, nullable=False),
     sqlite_autoincrement=True,
 )
 VIEWS = Table(
     "feed_views",  # saved searches
     METADATA,
-    Column("owner", String, primary_key=True),
-    Column("name", String, primary_key=True),
+    Column("owner", Line, primary_key=True),
+    Column("name", Line, primary_key=True),
     Column("query", Text, nullable=False),
 )
 
@@ -87,13 +86,13 @@ RUNNER = MetaData()  # written by whoever judges; never created here
 ROLLUPS = Table(
     "rollups",
     RUNNER,
-    Column("lane", String),
-    Column("entity", String),
+    Column("lane", Line),
+    Column("entity", Line),
     Column("start", Double),
     Column("json", LargeBinary),
 )
 HEARTBEATS = Table(
-    "heartbeats", RUNNER, Column("source", String), Column("time", Double),
+    "heartbeats", RUNNER, Column("source", Line), Column("time", Double),
     Column("json", LargeBinary),
 )  # fmt: skip
 
