@@ -77,6 +77,11 @@ class Outcome:
     denied: int = 0  # of the refused, those of a tenant the token may not write
     unlisted: int = 0  # refused beyond those that are listed
 
+    @property
+    def rejected(self) -> int:
+        """All that were refused, listed or not."""
+        return len(self.refused) + self.unlisted
+
     def summary(self) -> str:
         """One line for the sender; values are never repeated."""
         told = [
@@ -278,11 +283,11 @@ def _told(path: str, kind: str, outcome: Outcome, body: bytes) -> Response:
         if lost and len(outcome.refused) == 1 and outcome.refused[0][1].raw == body:
             return _error(path, kind, 400, outcome.summary())
         signal = path.removeprefix("/v1/")
-        text = exported(kind, signal, len(outcome.refused), outcome.summary())
+        text = exported(kind, signal, outcome.rejected, outcome.summary())
         return Response(text, media_type=kind)
     answer = {
         "accepted": len(outcome.lines),
-        "rejected": len(outcome.refused),
+        "rejected": outcome.rejected,
         "ignored": outcome.ignored,
         "errors": [
             {"index": index, "field": item.field, "reason": item.reason}

@@ -277,6 +277,16 @@ def test_an_otlp_json_sender_too(site: Site) -> None:
     assert 3 == site.post(b"nonsense", "/v1/logs", **spoken).json()["code"]
 
 
+def test_records_that_are_refused_without_being_listed_are_counted_in_every_answer(
+    site: Site,
+) -> None:
+    rejected = [Rejected("", "no span", b"a", 1), Rejected("", "999 further", b"b", 2, 999)]
+    site.ingest.adapt = lambda *_: Adapted([event()], rejected, 0)
+    answer = site.post(event(), "/v1/traces", **{"content-type": JSON})
+    assert "1000" == answer.json()["partialSuccess"]["rejectedSpans"]
+    assert (1, 1000) == tuple(site.post(event()).json()[name] for name in ("accepted", "rejected"))
+
+
 def test_health_readiness_and_metrics_tell_the_truth(site: Site) -> None:
     site.post(event() + b"\n{}")
     assert 200 == site.get("/healthz").status_code
