@@ -49,6 +49,13 @@ class Firsts(Memory):
     def _empty() -> Any:
         return Generation()
 
+    def tick(self, now_ms: int) -> None:
+        """Lets event time reach `now_ms`; call it before every get or put."""
+        before, names = self._period, len(self._young)
+        super().tick(now_ms)
+        if before is not None and before != self._period:
+            self._young = Generation(names)  # as many will come again
+
     def get(self, key: str | int, time_ms: int = 0) -> First | None:
         """Value, time and id of the first event of a name, in the period of `time_ms`."""
         name = self._name(key, time_ms)
@@ -146,10 +153,10 @@ class Generation:
 
     __slots__ = ("bits", "count", "ids", "long", "names", "texts", "times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, names: int = 0) -> None:
         self.long: dict[int, str] = {}  # ids that do not fit, by name
         self.texts: dict[int, str] = {}  # by value
-        self._allocate(LEAST)
+        self._allocate(_places_for(names))
 
     def _allocate(self, places: int) -> None:
         self.bits = np.uint64(64 - (places.bit_length() - 1))
@@ -243,5 +250,9 @@ class Generation:
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
         columns = state["columns"]
-        self._fill(max(LEAST, 1 << int(len(columns[0]) / FULL).bit_length()), tuple(columns))
+        self._fill(_places_for(len(columns[0])), tuple(columns))
         self.long, self.texts = dict(state["long"]), dict(state["texts"])
+
+
+def _places_for(names: int) -> int:
+    return max(LEAST, 1 << int(names / FULL).bit_length())

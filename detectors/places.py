@@ -86,8 +86,9 @@ class Places(Memory):
         before = self._period
         super().tick(now_ms)
         if before is not None and before != self._period:
-            self._there = self._here if self._period == before + 1 else Generation()
-            self._here = Generation()
+            here = self._here
+            self._there = here if self._period == before + 1 else Generation()
+            self._here = Generation(*here.size)  # as many will come again
 
     def note(self, owner: str, place: str, low: int, high: int) -> tuple[Place, list[Place]]:
         """Notes that an owner was at a place.
@@ -166,10 +167,15 @@ class Generation:
 
     __slots__ = ("_after", "_heads", "_highs", "_lows", "_names", "_places", "_used", "bits")
 
-    def __init__(self) -> None:
+    def __init__(self, owners: int = 0, places: int = 0) -> None:
         self._used = np.array([0, 0, memory_loops.NOBODY])  # owners, places, first free place
-        self._index(LEAST)
-        self._string(LEAST)
+        self._index(_places_for(owners))
+        self._string(max(LEAST, places))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many owners there are, and how many places were in use."""
+        return int(self._used[memory_loops.OWNERS]), int(self._used[memory_loops.NODES])
 
     def _index(self, places: int) -> None:
         rows = np.zeros((places, 2), np.int64)  # side by side: one look into memory finds both
@@ -229,7 +235,7 @@ class Generation:
     def fill(self, owners: Names, counts: Ints, columns: list[Any]) -> None:
         """Takes owners, how many places each has, and these: names, low and high numbers."""
         size, nodes, ends = len(owners), len(columns[0]), np.cumsum(counts)
-        self._seat(max(LEAST, 1 << int(size / FULL).bit_length()), owners, ends - counts)
+        self._seat(_places_for(size), owners, ends - counts)
         self._string(max(LEAST, 2 * nodes))
         for column, values in zip(self._columns(), columns, strict=True):
             column[:nodes] = values
@@ -250,3 +256,7 @@ class Generation:
     def load(self, state: dict[str, Any]) -> None:
         """Puts back what `state` gave."""
         self.fill(state["owners"], state["counts"], state["places"])
+
+
+def _places_for(owners: int) -> int:
+    return max(LEAST, 1 << int(owners / FULL).bit_length())
