@@ -6,6 +6,7 @@ original rejected again for the same reason is one entry with a higher count.
 """
 
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.database import transaction
-from streams.disk import open_durable, used_bytes
+from streams.disk import no_space, open_durable, used_bytes
 from streams.seal import MAX_ORIGINAL_BYTES, Seal, label
 
 DATABASE_FILE = "quarantine.db"
@@ -130,6 +131,18 @@ class Quarantine:
                 )
             self._shrink(now)
         return [str(row[0]) for row in rows]
+
+    def tidy(self) -> None:
+        """Drops what is too old, or too much; call it now and then, for nothing else may happen.
+
+        While the disk is full nothing goes; the next call tries again.
+        """
+        try:
+            with self._lock:
+                self._shrink(self._wall())
+        except (sqlite3.Error, OSError) as error:
+            if not no_space(error):
+                raise
 
     def entries(self, limit: int = 100, source: str | None = None) -> list[Entry]:
         """The newest entries."""

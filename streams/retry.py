@@ -47,7 +47,8 @@ def retry(
         append: stores the lines of a source (default: in the journal of the data directory).
         pepper: of the installation (default: that of the data directory).
     """
-    quarantine = Quarantine(data)
+    kept = settings.quarantine
+    quarantine = Quarantine(data, max_bytes=kept.max_bytes, keep_s=kept.keep_days * DAY_S)
     known = tokens.load(data, settings)
     pepper = pepper or Pepper.load(data / "pepper")
     one = quarantine.get(id) if id else None
@@ -68,6 +69,7 @@ def retry(
             append(entry.source, lines)
             quarantine.remove(entry.id)
             told.events += len(lines)
+        quarantine.tidy()
     return told
 
 

@@ -58,6 +58,18 @@ def test_old_originals_go_first_and_are_counted(tmp_path: Path) -> None:
     assert 1 == quarantine.dropped()
 
 
+def test_old_originals_go_also_while_nothing_is_refused(tmp_path: Path) -> None:
+    now = [0.0]
+    quarantine = Quarantine(tmp_path, keep_s=100, wall=lambda: now[0])
+    quarantine.add(refused())
+    now[0] = 99
+    quarantine.tidy()
+    assert (1, 0) == (quarantine.count(), quarantine.dropped())
+    now[0] = 101
+    quarantine.tidy()
+    assert (0, 1) == (quarantine.count(), quarantine.dropped())
+
+
 def test_its_size_is_bounded(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, max_bytes=2**20)
     for _ in range(60):
