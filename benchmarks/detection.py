@@ -101,6 +101,7 @@ def _seed(
         target = scores / f"{stream.name}-llm-{budget:g}.json"
         _keep(target, lambda file=file: _scored(evaluator, labels(), file))  # type: ignore[misc]
     if "streams" in parts and not benign:
+        _keep(arguments.work / "past" / f"{stream.name}.json", lambda: labels().past)
         _chances(evaluator, arguments, label, stream, labels)
     for part in ("tools", "unregistered") if "tools" in parts and not benign else ():
         file = judged(stream, part, arguments.budgets[0], arguments.work, label)

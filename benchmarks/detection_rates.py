@@ -9,10 +9,19 @@ JACKING = ("llmjack_burst", "llmjack_resale", "sweep")
 LOUD = (*JACKING, "retry_storm", "retry_loop", "agent_runaway")
 STEALTH = ("ramp", "slow_newip", "slow_sameip")
 
+PAST_HOURS = 6  # of use before a key has a habit
+
 Row = dict[str, Any]
 GROUPS: dict[str, Callable[[Row], bool]] = {
     "loud": lambda row: row["kind"] in LOUD,
     "burst, resale, sweep": lambda row: row["kind"] in JACKING,
+    "loud, on a key used in six hours or more": lambda row: (
+        row["kind"] in LOUD and row.get("past_hours", 0) >= PAST_HOURS
+    ),
+    "loud, on a key used in fewer": lambda row: (
+        row["kind"] in LOUD and 0 < row.get("past_hours", -1) < PAST_HOURS
+    ),
+    "loud, on a key never used": lambda row: row["kind"] in LOUD and row.get("past_hours", -1) == 0,
     "stealth, not mimicking": lambda row: row["kind"] in STEALTH and not row["mimic"],
     "stealth by mimicry": lambda row: row["kind"] in STEALTH and row["mimic"],
     "mimicry, same address": lambda row: row["kind"] == "slow_sameip" and row["mimic"],

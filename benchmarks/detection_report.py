@@ -46,6 +46,9 @@ def collect(work: Path, label: str) -> dict[str, Any]:
     tools: dict[str, list[Score]] = {"tools": [], "unregistered": []}
     for file in sorted(scores.glob("*.json")):
         score, (stream, _, tail) = json.loads(file.read_text()), file.stem.partition("-llm-")
+        past = _one(work / "past" / f"{stream}.json") or []
+        for row, hours in zip(score["rows"], past, strict=False):
+            row["past_hours"] = hours
         if tail:
             (twins if stream.endswith("-benign") else streams).setdefault(float(tail), []).append(
                 score | {"stream": stream}

@@ -140,7 +140,12 @@ def judged(stream: Stream, part: str, budget: float, work: Path, label: str) -> 
 
 
 class Truth:
-    """A stream's labels, loaded once for many scorings."""
+    """A stream's labels, loaded once for many scorings.
+
+    Attributes:
+        past: of each attack, in how many hours before it the owner had used the key.
+        thief_first: keys whose owner had not.
+    """
 
     def __init__(self, evaluator: Evaluator, stream: Stream) -> None:
         self._judge = evaluator.evaluate
@@ -149,9 +154,12 @@ class Truth:
         )
         self.events = events[events.label > 0]
         self.count = len(events)
-        own = events[events.label == 0].groupby("key").ts.min()
-        at = zip(self.attacks.key, self.attacks.start, strict=True)
-        late = [key for key, start in at if own.get(key, np.inf) > start]
+        own = events[events.label == 0].ts.groupby(events.key)
+        at = list(zip(self.attacks.key, self.attacks.start, strict=True))
+        used = {key: np.unique(times.to_numpy() // 3600) for key, times in own}
+        none = np.zeros(0)
+        self.past = [int((used.get(key, none) < start // 3600).sum()) for key, start in at]
+        late = [key for (key, _), hours in zip(at, self.past, strict=True) if not hours]
         self.thief_first = {evaluator.evaluate.key_id(key) for key in late}
         self._look_at_tools()
 
