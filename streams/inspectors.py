@@ -29,16 +29,23 @@ class Inspectors:
         self._detectors = [one for one in asked if one.only is None or one.only]  # else: no list
         self._narrow = [Narrow(detector) for detector in self._detectors]
         self._reporter = reporter
+        self._muted: set[str] = set()
         self._told = {one.about.id: Memory(DAY_MS, TOLD_LIMIT) for one in self._detectors}
 
     def inspect(self, part: Part, columns: Columns) -> None:
         """Asks one detector after the other about the events it takes, in order of arrival."""
         for detector, narrow in zip(self._detectors, self._narrow, strict=True):
+            if detector.about.id in self._muted:
+                continue
             chosen = part.of(columns[detector.takes]).nonzero()[0]
             if len(chosen) and narrow.wanted:
                 chosen = narrow(part, columns, chosen)
             if len(chosen):
                 self._ask(detector, part, chosen, columns)
+
+    def mute(self, detector: str) -> None:
+        """Asks a detector no more."""
+        self._muted.add(detector)
 
     def _ask(self, detector: Detector, part: Part, chosen: Any, columns: Columns) -> None:
         """Shows a detector the events it picks, with its memory at the time of each."""

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from schemas.finding import Finding
+from streams.aside import Aside, Blame, Core, Muted, OutOfStep, where
 from streams.disk import no_space
 from streams.journal import Journal
 from streams.journal_reader import JournalDamaged, JournalGap
-from streams.own_findings import journal_gap
+from streams.own_findings import detector_muted, event_set_aside, journal_gap
 from streams.quarantine import Quarantine, Refused
 from streams.store import Snapshot, Store
 
@@ -30,26 +31,6 @@ TRIM_EVERY_S = 60.0
 T = TypeVar("T")
 
 log = logging.getLogger("tripmeter.judge")
-
-
-class Core(Protocol):
-    """What the runner needs of a pipeline."""
-
-    position: int
-
-    @property
-    def stats(self) -> Any:
-        """Counts of what became of every line."""
-
-    def process(self, block: bytes) -> Any:
-        """Judges lines."""
-
-    def snapshot(self) -> bytes:
-        """Everything it remembers."""
-
-
-class OutOfStep(RuntimeError):
-    """The pipeline counted other lines than the journal has; going on could lose or repeat some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +47,9 @@ class Judge:
     Args:
         core: the pipeline, at the position of the snapshot it was restored from, or at 0.
         judged: position of the newest snapshot, even if it could not be restored.
+        again: the core of the newest stored snapshot that loads, or a new one; None when it cannot
+            be had, and then the first failure of a detector is the last.
+        restore: the core of a snapshot.
         found: called with the findings that are new, after they are stored.
         failed: called when judging cannot go on; the process should end.
     """
@@ -78,6 +62,8 @@ class Judge:
         quarantine: Quarantine,
         *,
         judged: int = 0,
+        again: Callable[[], Core] | None = None,
+        restore: Callable[[bytes], Core] | None = None,
         cadence: Cadence | None = None,
         found: Callable[[Sequence[Finding]], None] = lambda _: None,
         failed: Callable[[], None] = lambda: None,
@@ -90,6 +76,7 @@ class Judge:
         self._store = store
         self._quarantine = quarantine
         self._judged = max(judged, core.position)
+        self._blame = None if again is None or restore is None else Blame(again, restore)
         self._stored = core.position
         self._cadence = cadence or Cadence()
         self._found = found
@@ -138,7 +125,7 @@ class Judge:
         except Exception as error:
             self.failure = type(error).__name__
             # The text of an error may hold data; its type and place do not.
-            log.error("judging stopped at position %d: %s", self.core.position, _where(error))
+            log.error("judging stopped at position %d: %s", self.core.position, where(error))
             self._failed()
 
     def _align(self) -> None:
@@ -154,28 +141,82 @@ class Judge:
             self.core.position = oldest
 
     def _step(self) -> bool:
+        begun, blame = self.core.position, self._blame
+        if blame is not None and blame.passed_over(begun):
+            self.core.position += 1
+            return True
         try:
-            batch = self._journal.read(self.core.position, BLOCK_EVENTS)
+            usual = BLOCK_EVENTS
+            batch = self._journal.read(begun, blame.room(begun, usual) if blame else usual)
         except JournalDamaged as damage:
             self._gap(damage.first, damage.end)
             self.core.position = self._stored = damage.end
             return True
         except JournalGap as gap:
-            self._gap(self.core.position, gap.oldest)
+            self._gap(begun, gap.oldest)
             self.core.position = self._stored = gap.oldest
             return True
         if batch is None:
             return False
-        output = self.core.process(batch.data)
+        if blame is not None and blame.suspect is not None and begun >= blame.suspect:
+            self._carefully(blame, batch.data.split(b"\n")[:-1])
+            return True
+        try:
+            output = self.core.process(batch.data)
+        except Exception as error:
+            if blame is None:
+                raise
+            self._rewind(blame, batch.first, error)
+            return True
         if self.core.position != batch.first + batch.count:
             raise OutOfStep(f"{self.core.position} instead of {batch.first + batch.count}")
-        if output.rejections:
-            refused = [_refused(bad) for bad in output.rejections]
-            self._patiently(lambda: self._quarantine.add_all(refused))
-        self._keep(output.findings, output.rollups, output.heartbeats, self._due())
-        self._stored = self.core.position
-        self._progress = self._monotonic()
+        self._take(output)
         return True
+
+    def _take(self, output: Any) -> None:
+        """Stores what judging brought to light."""
+        if output.rejections:
+            self._put_away([_refused(bad) for bad in output.rejections])
+        self._keep(output.findings, output.rollups, output.heartbeats, self._due())
+        self._moved()
+
+    def _moved(self) -> None:
+        self._stored = max(self._stored, self.core.position)
+        self._progress = self._monotonic()
+
+    # --- failures ---------------------------------------------------------------------------
+
+    def _rewind(self, blame: Blame, position: int, error: Exception) -> None:
+        """Goes back to the newest snapshot; the block that failed is judged with care then."""
+        log.error("judging failed in the block at position %d: %s", position, where(error))
+        blame.suspect = position
+        self.core = blame.newest()
+        self._judged = max(self._judged, self._snapshot_position)
+        self._align()
+
+    def _carefully(self, blame: Blame, lines: list[bytes]) -> None:
+        """Judges the block that failed, without the events that make a detector fail."""
+        for core, came in blame.judge(self.core, lines):
+            self.core = core
+            if isinstance(came, Aside):
+                self._set_aside(came)
+            elif isinstance(came, Muted):
+                log.error("%s fails again and again: it is not asked any more", came.detector)
+                self._keep([detector_muted(came, datetime.now(UTC))])
+            else:
+                self._take(came)
+            self._moved()
+        blame.suspect = None
+        self._keep(snapshot=self._snapshot())
+
+    def _set_aside(self, aside: Aside) -> None:
+        log.error("the event at position %d is set aside: %s", aside.position, aside.error)
+        place, told = f"journal:{aside.position}", f"it made judging fail ({aside.error})"
+        self._put_away([Refused("journal", place, "canonical", "", told, aside.line)])
+        self._keep([event_set_aside(aside, datetime.now(UTC))])
+
+    def _put_away(self, refused: list[Refused]) -> None:
+        self._patiently(lambda: self._quarantine.add_all(refused))
 
     def _housekeeping(self) -> None:
         if (snapshot := self._due()) is not None:
@@ -183,8 +224,11 @@ class Judge:
         if self._monotonic() - self._trim_at >= TRIM_EVERY_S:
             self._trim_at = self._monotonic()
             self._journal.trim()
+            self._quarantine.tidy()
 
     def _due(self) -> Snapshot | None:
+        if self._blame is not None and self._blame.suspect is not None:
+            return None  # older than the newest there is, or in the middle of a block
         events = self.core.position - self._snapshot_position
         waited = self._monotonic() - self._snapshot_at
         if events >= self._cadence.snapshot_every_events or (
@@ -235,11 +279,3 @@ class Judge:
 def _refused(bad: Any) -> Refused:
     place = f"journal:{bad.position}"
     return Refused("journal", place, "canonical", bad.field, bad.reason, bad.raw)
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-    return f"{type(error).__name__} at {place}"

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from schemas.event import SCHEMA_VERSION
 from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
+from streams.aside import Aside, Muted
 from streams.seal import label
 
 HOUR_S = 3600
@@ -80,6 +81,50 @@ def journal_gap(wanted: int, oldest: int, observed: datetime) -> Finding:
             "Replay the sender's own records of that time with `tripmeter replay`.",
         ),
         position=oldest,
+    )
+
+
+def event_set_aside(aside: Aside, observed: datetime) -> Finding:
+    """An event made judging fail; it is in the quarantine, and judging went on without it."""
+    return _health(
+        "event-set-aside",
+        "An event could not be judged",
+        Entity(lane="service", id="journal"),
+        (aside.position,),
+        observed,
+        Severity.HIGH,
+        f"An event made {aside.detector or 'judging'} fail ({aside.error}); it is in the"
+        " quarantine, and judging went on without it.",
+        {
+            "position": aside.position,
+            "detector": aside.detector or "",
+            "error": aside.error,
+        },
+        (
+            "Look at its fields with `tripmeter dlq list` and `tripmeter dlq show`.",
+            "Report the error: no event may do this.",
+        ),
+        position=aside.position,
+    )
+
+
+def detector_muted(muted: Muted, observed: datetime) -> Finding:
+    """A detector failed again and again; it is not asked until the next start."""
+    return _health(
+        "detector-muted",
+        "A detector fails and is not asked any more",
+        Entity(lane="service", id=f"detector:{muted.detector}"),
+        (muted.position,),
+        observed,
+        Severity.HIGH,
+        f"{muted.detector} failed again and again ({muted.error}); it is not asked until"
+        " `tripmeter serve` is started again. All others go on.",
+        {"position": muted.position, "detector": muted.detector, "error": muted.error},
+        (
+            "Report the error, or turn the detector off under `[detectors]`.",
+            "After an upgrade, replay the senders' own records of the time since.",
+        ),
+        position=muted.position,
     )
 
 

@@ -137,13 +137,16 @@ def _serve(
         if server is not None:
             server.should_exit = True
 
-    core, judged = restore(store, core_settings(settings))
+    decides = core_settings(settings)
+    core, judged = restore(store, decides)
     judge = Judge(
         core,
         journal,
         store,
         quarantine,
         judged=judged,
+        again=lambda: restore(store, decides)[0],
+        restore=lambda data: Pipeline.restore(data, decides),
         cadence=Cadence(settings.store.snapshot_every_s, settings.store.snapshot_every_events),
         found=found,
         failed=end,

@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
+from detectors.key_probe import KeyProbe
+from detectors.repeated_call import RepeatedCall
 from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
+from schemas.testing import event
 from streams import judging
+from streams.aside import MUTED_AFTER
 from streams.journal import Journal
 from streams.judging import Cadence, Judge
+from streams.pipeline import Pipeline
 from streams.quarantine import Quarantine
 from streams.store import Findings, Keep, Snapshot, Store, parse_since
 from tests.alerts_fakes import sql
@@ -55,7 +60,7 @@ class Counter:
     def process(self, block: bytes) -> Any:
         findings = []
         for line in block.splitlines():
-            if line == b"poison":
+            if line.startswith(b"poison"):
                 raise ValueError("secret text")
             self.total += int(line)
             if self.position % 10 == 9:
@@ -66,27 +71,38 @@ class Counter:
     def snapshot(self) -> bytes:
         return json.dumps([self.position, self.total]).encode()
 
+    @staticmethod
+    def restore(data: bytes) -> "Counter":
+        return Counter(*json.loads(data))
+
+    def mute(self, detector: str) -> None:
+        raise AssertionError("it has no detectors")
+
 
 class Site:
     """A data directory and what works on it."""
 
-    def __init__(self, folder: Path, core: Counter | None = None, **cadence: Any) -> None:
+    def __init__(self, folder: Path, core: Any = None, kind: Any = Counter, **cadence: Any) -> None:
         self.folder = folder
         self.journal = Journal(folder / "journal.db")
         self.store = Store(folder)
         self.quarantine = Quarantine(folder)
         self.failed = False
-        snapshot = next(self.store.snapshots(), None)
-        if core is None:
-            core = Counter(*json.loads(snapshot.data)) if snapshot else Counter()
+        self._kind = kind
         self.judge = Judge(
-            core,
+            core or self._newest(),
             self.journal,
             self.store,
             self.quarantine,
+            again=self._newest,
+            restore=kind.restore,
             cadence=Cadence(**cadence),
             failed=self.fail,
         )
+
+    def _newest(self) -> Any:
+        snapshot = next(self.store.snapshots(), None)
+        return self._kind.restore(snapshot.data) if snapshot else self._kind()
 
     def fail(self) -> None:
         self.failed = True
@@ -168,15 +184,133 @@ def test_a_full_disk_stops_judging_until_there_is_room(
     site.close()
 
 
-def test_a_fault_of_a_detector_ends_the_process_and_tells_no_contents(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def poisoned(stop: int, *places: int) -> list[bytes]:
+    return [b"poison%d" % n if n in places else line for n, line in enumerate(numbers(0, stop))]
+
+
+def own(folder: Path) -> list[tuple[str, Any]]:
+    """Detector and position of what the runner found out about itself."""
+    store = Findings(folder)
+    rows = store.select(limit=1000)
+    store.close()
+    told = [(row["detector"], row["evidence"].get("position")) for row in rows]
+    return sorted(one for one in told if one[0] in ("event-set-aside", "detector-muted"))
+
+
+@pytest.mark.parametrize("step", [30, 7000])
+def test_an_event_that_makes_judging_fail_is_set_aside_and_nothing_else_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, step: int
 ) -> None:
+    site = Site(tmp_path, snapshot_every_events=step)
+    lines = poisoned(5000, 77, 78, 2999, 4321)
+    site.journal.append("a", lines)
+    site.judge.start()
+    site.judge.stop()
+
+    assert (5000, None, 0) == (site.judge.core.position, site.judge.failure, site.judge.lag())
+    assert [("event-set-aside", at) for at in (77, 78, 2999, 4321)] == own(tmp_path)
+    kept = {(one.place, site.quarantine.original(one.id)) for one in site.quarantine.entries()}
+    assert {(f"journal:{at}", b"poison%d" % at) for at in (77, 78, 2999, 4321)} == kept
+    total = sum(int(line) for line in lines if not line.startswith(b"poison"))
+    assert f"the sum is {total}" in [summary for _, summary in found(tmp_path)]
+    # every tenth line but 2999, and what was set aside
+    assert 499 + 4 == len(found(tmp_path))
+    assert "secret text" not in caplog.text
+    site.close()
+
+
+def test_what_is_set_aside_is_the_same_through_crashes(tmp_path: Path) -> None:
+    lines = poisoned(600, 5, 6, 299, 300, 451)
+    told = []
+    for name, sizes in (("calm", [600]), ("crash", [50] * 12)):
+        folder = tmp_path / name
+        folder.mkdir()
+        at = 0
+        for size in sizes:
+            site = Site(folder, snapshot_every_events=70)
+            site.journal.append("a", lines[at : at + size])
+            at += size
+            for _ in range(3):  # and then the process is gone, wherever it was
+                site.judge._step()
+            site.close()
+        last = Site(folder)
+        last.judge.start()
+        last.judge.stop()
+        last.close()
+        told.append([row for row in found(folder) if "fail" not in row[1]] + own(folder))
+
+    assert told[0] == told[1]
+    assert 5 == len(own(tmp_path / "crash"))
+
+
+class Failing(Pipeline):
+    """A real core that is made without settings."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__()
+
+
+def judged(folder: Path, lines: list[bytes]) -> tuple[Site, set[tuple[str, str]]]:
+    """What detectors told of lines, by name and entity, beside what the runner says of itself."""
+    folder.mkdir()
+    site = Site(folder, kind=Failing)
+    site.journal.append("a", lines)
+    site.judge.start()
+    site.judge.stop()
+    store = Findings(folder)
+    rows = {(row["detector"], row["entity"]["id"]) for row in store.select(limit=1000)}
+    store.close()
+    site.close()
+    return site, {row for row in rows if row[0] not in ("event-set-aside", "detector-muted")}
+
+
+def calls(count: int) -> list[bytes]:
+    """Tool calls that touch what is somebody else's, and refused model calls, one a second."""
+    return [
+        event(
+            (START + timedelta(seconds=n)).isoformat(),
+            id=f"e{n}",
+            tenant="acme",
+            **(
+                {"kind": "agent.tool_call", "session": f"s{n}", "resource": f"r{n}",
+                 "owner": "globex", "tool": "read", "args_hash": "a", "status": "error"}
+                if n % 2 else
+                {"key": "hmac:00000000000000aa", "model": f"m{n}", "http_status": 403}
+            ),
+        ).to_json()
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def test_a_detector_that_fails_on_every_event_is_not_asked_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise KeyError("secret text")
+
+    lines = calls(300)
+    _, calm = judged(tmp_path / "calm", lines)
+    monkeypatch.setattr(RepeatedCall, "inspect", fails)  # events
+    monkeypatch.setattr(KeyProbe, "judge", fails)  # windows, again and again
+    site, told = judged(tmp_path / "failing", lines)
+
+    assert (None, 300) == (site.judge.failure, site.judge.core.position)
+    names = [name for name, _ in own(tmp_path / "failing")]
+    assert 2 == names.count("detector-muted")
+    assert 2 * MUTED_AFTER == names.count("event-set-aside")
+    assert {one for one in told if one[0] == "foreign-resource"} <= calm
+    assert 150 - MUTED_AFTER <= len([one for one in told if one[0] == "foreign-resource"])
+
+
+def test_a_core_that_fails_on_everything_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.aside.MAX_SET_ASIDE", 9)
     site = Site(tmp_path)
-    site.journal.append("a", [b"1", b"poison"])
+    site.journal.append("a", [b"poison"] * 20)
     site.judge.start()
     until(lambda: site.failed)
-    assert "ValueError" == site.judge.failure
-    assert "secret text" not in caplog.text
+    assert "TooManyFail" == site.judge.failure
     site.judge.stop()
     site.close()
 
