@@ -44,8 +44,10 @@ def detector_names() -> list[str]:
     return [detector.about.id for detector in CATALOG]
 
 
-def context(settings: Settings, pepper: bytes, source: str, observed: datetime) -> "Context":
-    """What adapters may know beside the bytes of a request."""
+def context(
+    settings: Settings, pepper: bytes, source: str | None = None, observed: datetime | None = None
+) -> "Context":
+    """What adapters may know beside the bytes of a request, or of a file (without the last two)."""
     from schemas.adapters import Context
 
     told = settings.adapters
@@ -126,3 +128,5 @@ def _database(settings: Settings) -> Iterable[Problem]:
 
 
 EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations, _database)
+JUDGED: tuple[Extra, ...] = (_core, _detectors)
+"""Checks of what decides findings, for commands that judge and tell nobody."""

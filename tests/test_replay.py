@@ -168,3 +168,62 @@ def test_raw_keys_never_reach_a_finding(capsys: pytest.CaptureFixture[str]) -> N
     found = findings(capsys, write("raw.ndjson", raw))
     assert ["key-probe"] == [one["detector"] for one in found]
     assert "sk-very-secret-key" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--format", "foo"], "known here: auto, canonical"),
+        (["--alert-budget", "-1"], "above 0 and at most 1000"),
+        (["--alert-budget", "many"], "above 0 and at most 1000"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_with_what_can(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", *options, write("a.ndjson", ATTACK)])
+
+    assert 2 == ended.value.code
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["replay", "backtest"])
+def test_settings_that_no_detector_knows_end_it_with_78(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tripmeter.toml").write_text('[detectors]\nkey-prob = "off"\n')
+
+    assert 78 == main([command, write("a.ndjson", ATTACK)])
+    assert "did you mean 'key-probe'?" in capsys.readouterr().err
+
+
+def charge(at: str) -> dict[str, object]:
+    """A span of a call of a tool."""
+    values = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "pay",
+        "gen_ai.tool.call.arguments": '{"amount": 5}',
+        "gen_ai.conversation.id": "run-1234",
+        "tenant.id": "acme",
+    }
+    nanos = f"17908128{at}000000000"
+    return {
+        "traceId": f"{int(at):032x}", "spanId": f"{int(at):016x}", "name": "execute_tool pay",
+        "startTimeUnixNano": nanos, "endTimeUnixNano": nanos,
+        "attributes": [{"key": k, "value": {"stringValue": v}} for k, v in values.items()],
+    }  # fmt: skip
+
+
+def test_adapters_are_told_what_the_configuration_says_as_when_serving(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spans = [charge("10"), charge("12")]
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    Path("a.json").write_text(json.dumps(body))
+    told = []
+    for text in ("", "[adapters.side_effects]\npay = true\n"):
+        Path("tripmeter.toml").write_text(text)
+        told.append([one["detector"] for one in findings(capsys, "a.json")])
+
+    assert [[], ["duplicate-side-effect"]] == told

@@ -3,12 +3,14 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from streams.commands.shared import (
     add_config,
     add_data,
+    add_format,
     add_json,
     fail,
     print_json,
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", type=Path, metavar="REPORT.html", help="write a report, one file")
     parser.add_argument("--worst", type=int, default=10, help="entities listed a budget")
-    parser.add_argument("--format", default="auto", help="auto, or the name of a known format")
+    add_format(parser)
     add_data(parser)
     add_config(parser)
     add_json(parser)
@@ -70,19 +72,19 @@ def _judge(arguments: argparse.Namespace) -> Any:
     from streams.collector import calm
     from streams.configuration import load
     from streams.replay import grouped, merged
-    from streams.wiring import core_settings
+    from streams.wiring import JUDGED, core_settings
 
     calm()
-    settings = core_settings(load(arguments.config))
-    files = recordings(arguments.files, arguments.data, arguments.format)
-    trial = Trial(settings, arguments.budgets)
+    settings = load(arguments.config, JUDGED)
+    files = recordings(arguments.files, arguments.data, arguments.format, settings)
+    trial = Trial(core_settings(settings), arguments.budgets)
     for pieces in grouped(merged(files)):
         trial.judge(b"\n".join(piece.block for piece in pieces))
     return trial.result(sum(one.rejected for one in files), arguments.worst)
 
 
-def recordings(names: list[str], data: Path, format: str) -> list[Any]:
-    """Files to be judged without leaving anything behind.
+def recordings(names: list[str], data: Path, format: str, settings: Any) -> list[Any]:
+    """Files to be judged without leaving anything behind, under the same settings as `serve`.
 
     Raises:
         OSError: one is not there.
@@ -92,19 +94,19 @@ def recordings(names: list[str], data: Path, format: str) -> list[Any]:
     for name in names:
         if name != "-" and not Path(name).is_file():
             raise OSError(f"{name}: no such file")
-    context = _context(data)
+    context = _context(data, settings)
     return [Recording(name, lambda: context, format) for name in names]
 
 
-def _context(data: Path) -> Any:
+def _context(data: Path, settings: Any) -> Any:
     """What adapters need; with the installation's own pepper, if it has one."""
-    from schemas.adapters import Context
     from schemas.identity import Pepper
     from streams.commands.replay import PEPPER_FILE
+    from streams.wiring import context
 
     file = data / PEPPER_FILE
     pepper = Pepper.load(file).secret if file.exists() else os.urandom(32)
-    return Context(pepper=pepper, controls=True)
+    return replace(context(settings, pepper), controls=True)
 
 
 def _tell(result: Any) -> None:

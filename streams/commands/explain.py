@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from streams.commands.shared import add_config, add_data, add_json, fail, print_json, print_table
+from streams.commands.shared import (
+    add_config,
+    add_data,
+    add_format,
+    add_json,
+    budget,
+    fail,
+    print_json,
+    print_table,
+)
 
 REACH_S = 31 * 86_400.0  # of the habit that is drawn
 
@@ -22,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="derive it from these recorded events; the data directory need not hold it",
     )
-    parser.add_argument("--format", default="auto", help="of the recording")
-    parser.add_argument("--alert-budget", type=float, help="the recording was judged with this")
+    add_format(parser)
+    parser.add_argument("--alert-budget", type=budget, help="the recording was judged with this")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw the habit and the break"
     )
@@ -50,11 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         if not revisions and arguments.recording:
             from streams.explain_recorded import search
 
-            revisions = search(_recordings(arguments), arguments.id, core)
+            revisions = search(_recordings(arguments, settings), arguments.id, core)
         if not revisions:
             return fail(f"no single finding begins with {arguments.id!r}; see `tripmeter findings`")
         finding = revisions[-1]
-        derivation, rollups = _derived(arguments, finding, core, url)
+        derivation, rollups = _derived(arguments, finding, core, settings)
     except (OSError, UnknownFormat) as error:
         return fail(str(error))
     return _show(arguments, revisions, derivation, rollups)
@@ -105,13 +114,14 @@ def _stored(arguments: argparse.Namespace, url: str | None) -> list[Any] | None:
 
 
 def _derived(
-    arguments: argparse.Namespace, finding: dict[str, Any], core: Any, url: str | None
+    arguments: argparse.Namespace, finding: dict[str, Any], core: Any, settings: Any
 ) -> tuple[Any, list[Any]]:
     """What judging its events again gives, and the entity's closed windows."""
+    url = settings.store.url()
     if arguments.recording:
         from streams.explain_recorded import derive_recorded
 
-        return derive_recorded(_recordings(arguments), finding, core)
+        return derive_recorded(_recordings(arguments, settings), finding, core)
     derivation = None
     if not arguments.no_replay:
         from streams.explain import derive
@@ -133,7 +143,7 @@ def _rollups(arguments: argparse.Namespace, finding: dict[str, Any], url: str | 
     return found
 
 
-def _recordings(arguments: argparse.Namespace) -> list[Any]:
+def _recordings(arguments: argparse.Namespace, settings: Any) -> list[Any]:
     from streams.commands.backtest import recordings
 
-    return recordings(arguments.recording, arguments.data, arguments.format)
+    return recordings(arguments.recording, arguments.data, arguments.format, settings)

@@ -5,11 +5,20 @@ import gc
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from streams.commands.shared import add_config, add_json, fail, print_table, safe
+from streams.commands.shared import (
+    add_config,
+    add_format,
+    add_json,
+    budget,
+    fail,
+    print_table,
+    safe,
+)
 from streams.commands.shared_kafka import answered
 
 SEVERITIES = ("informational", "low", "medium", "high", "critical")
@@ -25,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="brokers of that topic")
     parser.add_argument("--since", metavar="WHEN", help="of the topic: 2h, 7d or an ISO 8601 time")
     parser.add_argument("--until", metavar="WHEN", help="of the topic: before this time")
-    parser.add_argument("--format", default="auto", help="auto, or the name of a known format")
+    add_format(parser)
     parser.add_argument(
-        "--alert-budget", type=float, help="false alerts a key-month you will stand"
+        "--alert-budget", type=budget, help="false alerts a key-month you will stand"
     )
     parser.add_argument("--detectors", help="only these, by id, with commas between")
     parser.add_argument("--close", action="store_true", help="close windows that are still open")
@@ -45,21 +54,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints findings; 0, or 1 with `--fail-on`, or 2 when a file cannot be read."""
+    """Prints findings; 0, or 1 with `--fail-on`, or 2 when a file cannot be read.
+
+    Raises:
+        BadConfig: file, line, key, what is wrong, what to do.
+    """
     return answered(lambda: _replay(arguments))
 
 
 def _replay(arguments: argparse.Namespace) -> int:
     from schemas.adapters import UnknownFormat
     from streams.collector import calm
+    from streams.configuration import load
     from streams.replay import Replay
+    from streams.wiring import JUDGED
 
     calm()
     if bool(arguments.files) == bool(arguments.from_topic):
         return fail("name files, or a topic with --from-topic")
-    keeper = _Keeper(arguments.quarantine)
+    settings = load(arguments.config, JUDGED)
+    keeper = _Keeper(arguments.quarantine, settings)
     try:
-        replay = Replay(_recordings(arguments, keeper), _settings(arguments), arguments.close)
+        core = _core(arguments, settings)
+        replay = Replay(_recordings(arguments, keeper), core, arguments.close)
         code = _judge(replay, arguments)
     except BrokenPipeError:
         raise
@@ -98,12 +115,11 @@ def _judge(replay: Any, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(arguments: argparse.Namespace) -> Any:
+def _core(arguments: argparse.Namespace, loaded: Any) -> Any:
     from detectors import CATALOG
-    from streams.configuration import load
     from streams.wiring import core_settings
 
-    settings = core_settings(load(arguments.config))
+    settings = core_settings(loaded)
     changes: dict[str, Any] = {}
     if arguments.alert_budget is not None:
         changes["alert_budget"] = arguments.alert_budget
@@ -161,8 +177,9 @@ def _of_topic(arguments: argparse.Namespace, keeper: "_Keeper") -> list[Any]:
 class _Keeper:
     """Opens the quarantine when the first record is refused, and says where it is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Any) -> None:
         self._folder = folder
+        self._settings = settings
         self._quarantine: Any = None
         self._waiting: list[Any] = []
         self._told = 0
@@ -170,12 +187,12 @@ class _Keeper:
     @cache  # noqa: B019  (one keeper a run)
     def context(self) -> Any:
         """What adapters need: the installation's pepper, made now if there is none."""
-        from schemas.adapters import Context
         from schemas.identity import Pepper
+        from streams.wiring import context
 
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         pepper = Pepper.load(self._folder / PEPPER_FILE).secret
-        return Context(pepper=pepper, controls=True)
+        return replace(context(self._settings, pepper), controls=True)
 
     def keep(self, refused: Any) -> None:
         """Keeps one refused record."""

@@ -33,6 +33,35 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """`--format NAME`."""
+    parser.add_argument(
+        "--format", type=_format, default="auto", metavar="NAME", help="auto, or a known format"
+    )
+
+
+def budget(text: str) -> float:
+    """An alert budget of the command line."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1000:
+        raise argparse.ArgumentTypeError(
+            "a budget is a number above 0 and at most 1000: false alerts a key-month"
+        )
+    return number
+
+
+def _format(text: str) -> str:
+    from schemas.adapters import FORMATS
+
+    if text not in ("auto", *FORMATS):
+        known = ", ".join(("auto", *FORMATS))
+        raise argparse.ArgumentTypeError(f"no such format; known here: {known}")
+    return text
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
