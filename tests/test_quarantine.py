@@ -8,6 +8,7 @@ import pytest
 from streams.quarantine import Quarantine, Refused, bundle
 from streams.seal import MAX_ORIGINAL_BYTES, QuarantineLocked, Seal, label
 from streams.structure import structure
+from tests.test_serve_judge import Site, until
 
 
 def refused(raw: bytes = b'{"prompt": "MARKER"}', **changes: str) -> Refused:
@@ -68,6 +69,19 @@ def test_old_originals_go_also_while_nothing_is_refused(tmp_path: Path) -> None:
     now[0] = 101
     quarantine.tidy()
     assert (0, 1) == (quarantine.count(), quarantine.dropped())
+
+
+def test_the_judge_lets_old_originals_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.judging.TRIM_EVERY_S", 0.0)
+    of_1970 = Quarantine(tmp_path, wall=lambda: 0.0)
+    of_1970.add(refused())
+    of_1970.close()
+    site = Site(tmp_path)
+    site.judge.start()
+    until(lambda: site.quarantine.count() == 0)
+    site.judge.stop()
+    assert (0, 1) == (site.quarantine.count(), site.quarantine.dropped())
+    site.close()
 
 
 def test_its_size_is_bounded(tmp_path: Path) -> None:
