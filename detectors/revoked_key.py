@@ -9,14 +9,23 @@ from schemas.decode import EPOCH, MILLISECOND, Record
 from schemas.finding import About, Severity
 
 GRACE_MS = 300_000  # a revocation takes this long to reach every gateway
+REFUSED_BY = ("auth", "permission")  # types of error
+SEVERITIES = {
+    "answered": Severity.CRITICAL,
+    "failed": Severity.MEDIUM,
+    "refused": Severity.LOW,
+}
+SAID = {"answered": "answered", "failed": "failed for another reason", "refused": "refused"}
 NOBODY: Mapping[str, datetime] = MappingProxyType({})
 
 
 class RevokedKey(Detector):
     """Flags a key that is used after the time at which the configuration says it was revoked.
 
-    An answer means that the revocation did not reach the gateway: critical. A refusal means that
-    somebody still tries: worth knowing, and nothing to wake anyone for.
+    An answer means that the revocation did not reach the gateway: critical. A refusal (401, 403, or
+    a source that says so) means that somebody still tries: worth knowing, and nothing to wake
+    anyone for. A call that failed for another reason got past the check of its key, or nobody
+    knows: in between.
 
     Source: resale proxies keep dead keys and check them again every hour or less.
     Blind spot: a key that was revoked and is not on the list.
@@ -46,6 +55,7 @@ class RevokedKey(Detector):
         ),
         blind_spot="a key that was revoked and is not on the list",
         needs=("api_key.id", "status"),
+        helps=("http.response.status_code", "error.type"),
     )
     takes = "keyed"
     told = "revoked"
@@ -66,13 +76,23 @@ class RevokedKey(Detector):
         since = self._since.get(event.api_key_id or "")
         if since is None or time_ms < since + GRACE_MS:
             return ()
-        answered = event.status == "ok"
-        outcome = "answered" if answered else "refused"
+        outcome = _outcome(event)
         return (
             Verdict(
-                f"a revoked key was used and {outcome}",
+                f"a revoked key was used and {SAID[outcome]}",
                 {"revoked": iso(since), "hours_later": round((time_ms - since) / 3_600_000, 1)},
-                severity=Severity.CRITICAL if answered else Severity.LOW,
+                severity=SEVERITIES[outcome],
                 parts=(outcome,),
             ),
         )
+
+
+def _outcome(event: Record) -> str:
+    """`answered`, `refused` or `failed`; the code speaks before the error, and that before both."""
+    code, error = event.http_status, event.error_type
+    if event.event_name == "llm.auth_failure" or code in (401, 403) or error in REFUSED_BY:
+        return "refused"
+    if code or error:
+        return "failed" if error or (code or 0) >= 400 else "answered"
+    words = {"blocked": "refused", "error": "failed"}
+    return words.get(event.status or "", "answered")

@@ -28,7 +28,7 @@ def test_what_is_refused_is_worth_knowing_and_no_more(status: str | None) -> Non
 
 
 def test_an_answer_is_told_even_if_a_refusal_was() -> None:
-    lines = [call(AT + HOUR, status="error"), call(AT + HOUR + 1, status="ok")]
+    lines = [call(AT + HOUR, status="error", http_status=401), call(AT + HOUR + 1, status="ok")]
 
     assert ["low", "critical"] == [f.severity.value for f in alone(lines * 3, NAME, **REVOKED)]
 
@@ -36,3 +36,24 @@ def test_an_answer_is_told_even_if_a_refusal_was() -> None:
 def test_other_keys_are_quiet() -> None:
     assert [] == alone([call(AT + HOUR, key="hmac:00000000000000bb")], NAME, **REVOKED)
     assert [] == alone([call(AT + HOUR)], NAME)
+
+
+@pytest.mark.parametrize(
+    ("fields", "severity"),
+    [
+        ({"status": None, "http_status": 200}, "critical"),
+        ({"status": None, "http_status": None, "output_tokens": 500}, "critical"),
+        ({"status": "error", "http_status": 500}, "medium"),
+        ({"status": "error", "http_status": None, "error_type": "timeout"}, "medium"),
+        ({"status": "error", "http_status": None}, "medium"),
+        ({"status": None, "http_status": 403}, "low"),
+        ({"status": "error", "http_status": None, "error_type": "permission"}, "low"),
+        ({"status": "blocked", "http_status": None}, "low"),
+        ({"status": None, "http_status": None, "kind": "llm.auth_failure"}, "low"),
+    ],
+)
+def test_only_a_denial_is_a_refusal(fields: dict[str, object], severity: str) -> None:
+    [found] = alone([call(AT + HOUR, **fields)], NAME, **REVOKED)
+
+    assert severity == found.severity.value
+    assert [] == alone([call(AT, **fields)], NAME, **REVOKED)
