@@ -1,7 +1,7 @@
 """The ingest endpoints: bytes of a sender become journal lines, or a reason why not.
 
 A 2xx means that every accepted event is on the disk, and that everything refused is counted and
-in the quarantine. Anything else means that nothing is promised, and most of it may be sent again.
+(up to a bound, which an entry there names when it is reached) in the quarantine. Anything else means that nothing is promised, and most of it may be sent again.
 """
 
 import asyncio

@@ -242,12 +242,16 @@ def _entry(row: Any) -> Entry:
 def bundle(refused: Sequence[Refused]) -> list[Refused]:
     """The same records in a bounded number of entries: beyond the first ones, many in each.
 
-    Records of one format are joined line by line; an entry says how many it holds.
+    Records of one format are joined line by line; an entry says how many it holds. Those of OTLP
+    are joined already, in the way of their encoding (`schemas.adapters.base.Rejections`).
     """
     kept = list(refused[:MAX_SINGLE])
     rest: dict[str, list[Refused]] = {}
     for item in refused[MAX_SINGLE:]:
-        rest.setdefault(item.format, []).append(item)
+        if item.format.startswith("otlp"):
+            kept.append(item)
+        else:
+            rest.setdefault(item.format, []).append(item)
     for items in rest.values():
         part: list[Refused] = []
         size = 0

@@ -179,5 +179,10 @@ def test_a_flood_of_bad_records_is_kept_in_few_entries() -> None:
     assert kept[1000].reason.endswith("records, the first: Field required")
 
 
+def test_records_of_otlp_are_not_joined_line_by_line() -> None:
+    kept = [refused(b"%d" % n, format="otlp-traces") for n in range(1005)]
+    assert kept == bundle(kept)
+
+
 def test_labels_print_on_one_line() -> None:
     assert "a\\nb\\x1b" == label("a\nb\x1b")

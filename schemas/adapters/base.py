@@ -8,9 +8,13 @@ from schemas.prices import PriceTable
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # one body, after decompression
 MAX_REASON = 200  # characters
-MAX_REJECTIONS = 1_000  # of one body, told one by one; the others are counted
+MAX_REJECTIONS = 1_000  # of one body, told one by one; the others many at a time
+MAX_PART_BYTES = 1024 * 1024  # of originals that share one rejection
+MAX_REST_BYTES = 16 * 1024 * 1024  # of originals beyond the first; further ones are only counted
 NOT_READ = "too many records in one body; the rest of it is not read"
-MAX_REST = 4096  # bytes shown of the first record that is only counted
+MAX_SHOWN = 4096  # bytes kept of the first record that is only counted
+FURTHER = "further records that are no events"
+NO_ROOM = "further records that are no events, too many to keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,46 +25,72 @@ class Rejected:
     reason: str  # never holds a value
     raw: bytes
     index: int  # position of the record in its body, from 0
-    count: int = 1  # records it stands for; more than one only in the last of a body
+    count: int = 1  # records it stands for; more than one only beyond the first of a body
 
 
 class Rejections:
-    """The rejections of one body: the first ones each, all others as one that counts them."""
+    """The rejections of one body: the first ones each, the others many at a time.
 
-    def __init__(self) -> None:
+    Args:
+        joint: what stands between originals that share one rejection, so that their format can
+            read them again.
+    """
+
+    def __init__(self, joint: bytes = b"\n") -> None:
+        self._joint = joint
         self._kept: list[Rejected] = []
         self._unread: list[Rejected] = []  # says that the end of the body was not read
-        self._rest: Rejected | None = None
-        self._count = self._bytes = 0
+        self._parts: list[_Part] = []
+        self._room = MAX_REST_BYTES
+        self._lost: _Part | None = None
 
     @property
     def full(self) -> bool:
-        """Whether further ones are only counted, so that no reason need be found."""
+        """Whether further ones share their reason, so that none need be found."""
         return len(self._kept) >= MAX_REJECTIONS
+
+    @property
+    def closed(self) -> bool:
+        """Whether further ones are only counted, so that their bytes need not be found."""
+        return self._lost is not None
 
     def add(self, field: str, reason: str, raw: bytes, index: int) -> None:
         """Keeps one rejection, or counts it."""
         if reason == NOT_READ:
             self._unread.append(Rejected(field, reason, raw, index))
-            return
-        if not self.full:
+        elif not self.full:
             self._kept.append(Rejected(field, reason, raw, index))
-            return
-        self._rest = self._rest or Rejected("", "", raw[:MAX_REST], index)
-        self._count += 1
-        self._bytes += len(raw)
+        elif self._lost is not None:
+            self._lost.count += 1
+        elif len(raw) > self._room:
+            self._lost = _Part(index, bytearray(raw[:MAX_SHOWN]))
+        else:
+            self._room -= len(raw) + len(self._joint)
+            if not self._parts or len(self._parts[-1].raw) + len(raw) >= MAX_PART_BYTES:
+                self._parts.append(_Part(index, bytearray(raw)))
+            else:
+                self._parts[-1].take(self._joint + raw)
 
     def all(self) -> list[Rejected]:
-        """In the order of their records; the one that counts is the last."""
+        """In the order of their records; those that stand for many come last."""
         kept = sorted(self._kept, key=lambda one: one.index)
-        if self._rest is None:
-            return kept + self._unread
-        reason = (
-            f"{self._count} further records ({self._bytes} bytes) are no events;"
-            f" {MAX_REJECTIONS} of a body are told one by one"
-        )
-        rest = Rejected("", reason, self._rest.raw, self._rest.index, self._count)
-        return [*kept, rest, *self._unread]
+        rest = [part.rejected(FURTHER) for part in self._parts]
+        lost = [] if self._lost is None else [self._lost.rejected(NO_ROOM)]
+        return [*kept, *rest, *lost, *self._unread]
+
+
+@dataclass(slots=True)
+class _Part:
+    index: int
+    raw: bytearray
+    count: int = 1
+
+    def take(self, more: bytes) -> None:
+        self.raw += more
+        self.count += 1
+
+    def rejected(self, what: str) -> Rejected:
+        return Rejected("", f"{self.count} {what}", bytes(self.raw), self.index, self.count)
 
 
 @dataclass(frozen=True, slots=True)

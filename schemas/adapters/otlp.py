@@ -1,6 +1,6 @@
 """Takes OpenTelemetry traces and logs, as protobuf or JSON, and keeps what tells of calls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from schemas.adapters import otlp_json, spellings
 from schemas.adapters.base import Adapted, Context, Refused, Rejections
@@ -41,32 +41,36 @@ PROVIDES = (
 
 def adapt_traces(body: bytes, context: Context) -> Adapted:
     """Events of an export of spans."""
-    return _adapt(_items(body, logs=False), context)
+    return _adapt(body, False, context)
 
 
 def adapt_logs(body: bytes, context: Context) -> Adapted:
     """Events of an export of log records."""
-    return _adapt(_items(body, logs=True), context)
+    return _adapt(body, True, context)
 
 
-def _items(body: bytes, logs: bool) -> Iterator[Item]:
+def _items(body: bytes, logs: bool) -> tuple[Iterator[Item], Rejections]:
     if is_text(body.removeprefix(BOM)):
-        return otlp_json.read(body)
+        return otlp_json.read(body), Rejections()
     from schemas.adapters import otlp_protobuf  # costs 0.1 s, and most commands do without
 
-    return otlp_protobuf.read(body, logs)
+    return otlp_protobuf.read(body, logs), Rejections(joint=b"")
 
 
-def _adapt(items: Iterator[Item], context: Context) -> Adapted:
-    rejections = Rejections()
+def _adapt(body: bytes, logs: bool, context: Context) -> Adapted:
+    items, rejections = _items(body, logs)
     signals: list[Signal] = []
     told: list[Told] = []
     raw = {}
     count = 0
+
+    def refuse(field: str, reason: str, index: int, written: Callable[[], bytes]) -> None:
+        rejections.add(field, reason, b"" if rejections.closed else written(), index)
+
     for index, (signal, written) in enumerate(items):
         count = index + 1
         if isinstance(signal, Refused):
-            rejections.add(signal.field, signal.reason, written(), index)
+            refuse(signal.field, signal.reason, index, written)
             continue
         signals.append(signal)
         try:
@@ -74,11 +78,10 @@ def _adapt(items: Iterator[Item], context: Context) -> Adapted:
                 told.append(Told(signal, draft_of(signal, name, context), index))
                 raw[index] = written
         except Refused as error:
-            rejections.add(error.field, error.reason, written(), index)
+            refuse(error.field, error.reason, index, written)
         except (RecursionError, ValueError, TypeError, OverflowError) as error:
             # A shape nobody foresaw must not cost its neighbours.
-            reason = f"not understood ({type(error).__name__})"
-            rejections.add("", reason, written(), index)
+            refuse("", f"not understood ({type(error).__name__})", index, written)
     family = Family(signals)
     calls = collapse(told, family)
     enrich(calls, family)
