@@ -1,7 +1,8 @@
 """The ingest endpoints: bytes of a sender become journal lines, or a reason why not.
 
 A 2xx means that every accepted event is on the disk, and that everything refused is counted and
-(up to a bound, which an entry there names when it is reached) in the quarantine. Anything else means that nothing is promised, and most of it may be sent again.
+(up to a bound, which an entry there names when it is reached) in the quarantine. Anything else
+means that nothing is promised, and most of it may be sent again.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -188,18 +190,27 @@ class Ingest:
     async def _store(self, body: bytes, path: str, token: Token) -> Outcome:
         loop = asyncio.get_running_loop()
         observed = self.now()
-        outcome = await loop.run_in_executor(
-            self._pool, self._judge_body, body, path, token, observed
+        outcome, stored = await loop.run_in_executor(
+            self._pool, self._submitted, body, path, token, observed
         )
-        if outcome.lines:
-            await asyncio.wrap_future(self.journal.submit(token.name, outcome.lines))
+        if stored is not None:
+            await asyncio.wrap_future(stored)
         if outcome.refused:
-            items = bundle([item for _, item in outcome.refused])
-            await loop.run_in_executor(self._pool, self.quarantine.add_all, items)
+            await loop.run_in_executor(self._pool, self._put_away, outcome)
         if outcome.findings:
             await loop.run_in_executor(self._pool, self.record, outcome.findings)
         self._count(token, outcome)
         return outcome
+
+    def _submitted(
+        self, body: bytes, path: str, token: Token, observed: datetime
+    ) -> tuple[Outcome, "Future[Any] | None"]:
+        """What takes long, and therefore happens in the pool: adapting, sorting, compressing."""
+        outcome = self._judge_body(body, path, token, observed)
+        return outcome, self.journal.submit(token.name, outcome.lines) if outcome.lines else None
+
+    def _put_away(self, outcome: Outcome) -> None:
+        self.quarantine.add_all(bundle([item for _, item in outcome.refused]))
 
     def _judge_body(self, body: bytes, path: str, token: Token, observed: datetime) -> Outcome:
         try:
@@ -256,8 +267,8 @@ class Ingest:
     def _count(self, token: Token, outcome: Outcome) -> None:
         self.metrics.events.labels(token.name).inc(len(outcome.lines))
         self.metrics.ignored.labels(token.name).inc(outcome.ignored)
-        for _, item in outcome.refused:
-            self.metrics.rejected(token.name, item.reason)
+        for reason, count in Counter(item.reason for _, item in outcome.refused).items():
+            self.metrics.rejected(token.name, reason, count)
         if outcome.unlisted:
             self.metrics.rejected(token.name, "not listed one by one", outcome.unlisted)
 

@@ -5,10 +5,12 @@ import gzip
 import json
 import random
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ import pytest
 
 from schemas.adapters.base import Adapted, Rejected
 from schemas.finding import Finding
+from streams.body import MAX_MEMBERS
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
 from streams.metrics import Metrics
@@ -157,6 +160,21 @@ def test_a_fault_of_an_adapter_loses_nothing(site: Site) -> None:
 def test_gzip_is_read_in_one_or_several_members(site: Site) -> None:
     body = gzip.compress(event() + b"\n") + gzip.compress(event())
     assert 2 == site.post(body, **{"content-encoding": "gzip"}).json()["accepted"]
+    body = b"".join(gzip.compress(event() + b"\n", 1) for _ in range(MAX_MEMBERS))
+    accepted = site.post(body, **{"content-encoding": "gzip"}).json()["accepted"]
+    assert MAX_MEMBERS == accepted
+
+
+def test_nothing_that_takes_long_happens_in_the_event_loop(site: Site) -> None:
+    threads = []
+
+    def submit(source: str, lines: Sequence[bytes]) -> Any:
+        threads.append(threading.current_thread().name)
+        return journal.submit(source, lines)
+
+    journal, site.ingest.journal = site.journal, SimpleNamespace(submit=submit)
+    assert 200 == site.post(event()).status_code
+    assert ["adapter_0"] == threads
 
 
 @pytest.mark.parametrize(
@@ -166,8 +184,9 @@ def test_gzip_is_read_in_one_or_several_members(site: Site) -> None:
         (gzip.compress(event(), mtime=0)[:-4], 400),
         (b"", 400),
         (gzip.compress(b" " * 5_000_000), 413),
+        (gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1), 400),
     ],
-    ids=["no-gzip", "cut", "empty", "bomb"],
+    ids=["no-gzip", "cut", "empty", "bomb", "members"],
 )
 def test_bad_gzip_is_refused_and_kept(tmp_path: Path, body: bytes, status: int) -> None:
     site = Site(tmp_path, max_inflated_bytes=1_000_000)
