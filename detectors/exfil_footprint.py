@@ -25,6 +25,7 @@ SESSION_MS = HOUR_MS  # what a session did is remembered for so long
 HORIZON_MS = 14 * 24 * HOUR_MS
 MAX_WAYS = 400_000  # ways, and sessions, remembered per generation
 MAX_TEXTS = 20_000  # names of tools and tenants by their fingerprint
+SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that tenants that share a session id are apart
 FAILED = ("error", "blocked")  # statuses
 MAX_TOOLS = 24  # different tools of one session
 MAX_SENDS = 8  # of one session
@@ -99,8 +100,9 @@ class ExfilFootprint(Detector):
 
     def pick(self, events: Events) -> Iterable[int]:
         """Notes who used which tool; only sessions that send are inspected."""
-        known = np.where(events.words("status", *FAILED), 0, events["session"])
         tools, tenants = events.hashes("tool_name"), events["tenant"]
+        known = np.where(events["session"], events["session"] ^ (tenants * SPREAD), 0)
+        known = np.where(events.words("status", *FAILED), 0, known)
         sends = events["acting_call"] & (events.numbers("tool_destination_ids") > 0)
         columns = (known, tools, tenants, events.times, sends)
         rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -122,7 +124,7 @@ class ExfilFootprint(Detector):
         return text
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
-        session, tool = fingerprint_of(self.entity(event)), event.tool_name
+        session, tool = _session(event, self.entity(event)), event.tool_name
         if not session or tool is None or event.status in FAILED:
             return
         state = self._use(session, tool, event.tenant_id, time_ms)
@@ -169,7 +171,7 @@ class ExfilFootprint(Detector):
             "a call with side effects sent to where sessions with these tools hardly ever send",
             {"tool": tool, "destination": place, "after": used, "usual_share": round(share, 3)},
             probability=share,
-            parts=(place,),
+            parts=(place, tenant or ""),
             decisive=(id, time_ms),
         )
 
@@ -216,3 +218,9 @@ class ExfilFootprint(Detector):
         if sent < TOOL_SENDS:
             sent, rare = counted(self._memory.long.get("sends") or [], time_ms) or (0, 0)
         return sent < SENDS or rare > OPEN_SHARE * sent
+
+
+def _session(event: Record, name: str | None) -> int:
+    """A number for a session of a tenant, the one that `pick` gives it; 0 without a session."""
+    tenant = fingerprint_of(event.tenant_id) * int(SPREAD) % 2**64
+    return fingerprint_of(name) ^ tenant if name else 0

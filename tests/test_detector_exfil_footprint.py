@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 
 from detectors.exfil_footprint import COMMON, RARE, SENDS, SESSION_MS, TOOL_SENDS
+from schemas.finding import Finding
 from schemas.samples.leaks import errands, injected_errand, newsletter
 from tests.detecting import HOUR, noon, only, raised, tool
 
@@ -129,3 +130,14 @@ def test_a_session_is_forgotten_after_hours_of_silence() -> None:
     ]
 
     assert [] == raised([*past(20), *late], NAME)
+
+
+def test_tenants_that_number_their_sessions_alike_are_not_mixed_up() -> None:
+    def fourth(tenant: str) -> list[Finding]:
+        reads = tool(20 * HOUR, session="1", tool="notes", args=None, tenant=tenant)
+        sends = {"side_effect": True, "tool_destination_ids": ("thief",), "args": None}
+        mail = tool(20 * HOUR + 9, session="1", tool="mail", tenant="acme", **sends)
+        return raised([*past(20), reads, mail], NAME)
+
+    assert [] == fourth("globex")
+    assert ["acme"] == [found.tenant for found in fourth("acme")]
