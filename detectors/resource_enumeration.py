@@ -19,7 +19,8 @@ ABOVE_USUAL = 2.0  # times what the tenant has reached in two different hours of
 NOTABLE = 8  # fewer say nothing about a tenant's habit
 SPAN_MS = 600_000
 REFUSALS = ("error", "blocked")  # statuses
-MAX_IDS = 128  # of one session
+MAX_IDS = 512  # of one session of a tenant
+MOST_USUAL = 384  # beyond it a tenant's habit is too near to what can be counted
 MAX_HOURS = 48
 HORIZON_MS = 7 * 24 * HOUR_MS
 MAX_RESOURCES = 200_000  # and sessions, remembered per generation
@@ -34,7 +35,8 @@ class ResourceEnumeration(Detector):
 
     Source: 20 ids or 10 refusals in ten minutes; Panther's rule for chat histories needs 50
     refusals. Real agents touch 5 resources in a session, 27 at most (tau-bench).
-    Blind spot: a walk slower than ten minutes for twenty ids, or spread over many sessions.
+    Blind spot: a walk slower than ten minutes for twenty ids, or spread over many sessions; by a
+    tenant that usually reaches more than 384 new resources in ten minutes.
 
     >>> from schemas.testing import record
     >>> detector, told = ResourceEnumeration(), []
@@ -61,7 +63,8 @@ class ResourceEnumeration(Detector):
             "See which of them were answered, and whose they are.",
             "Limit how many different resources one session may touch; make ids hard to guess.",
         ),
-        blind_spot="a walk slower than twenty ids in ten minutes, or spread over many sessions",
+        blind_spot="a walk slower than twenty ids in ten minutes, or spread over many sessions;"
+        " by a tenant that usually reaches more than 384 new resources in ten minutes",
         needs=("tenant.id", "gen_ai.conversation.id", "resource.id", "status"),
     )
     takes = "resource_call"
@@ -90,20 +93,22 @@ class ResourceEnumeration(Detector):
             return
         refused = event.status in REFUSALS
         new = not refused and event.resource_owner_tenant_id != tenant
-        new = new and not self._used(tenant, resource, session, time_ms)
+        new = new and not self._used(tenant, resource, time_ms)
         kind = "refused" if refused else "new"
         if not (refused or new):
             return
-        ids: dict[str, list[Any]] = self._memory.get(f"{kind}\0{session}") or {}
-        if resource in ids or len(ids) < MAX_IDS:
-            ids[resource] = min(
-                ids.get(resource, [time_ms, event.event_id]), [time_ms, event.event_id]
-            )
-            self._memory.put(f"{kind}\0{session}", ids)
+        name, mine = f"{kind}\0{tenant}\0{session}", [time_ms, event.event_id]
+        ids: dict[str, list[Any]] = self._memory.get(name) or {}
+        before = ids.get(resource)
+        if before is None and len(ids) >= MAX_IDS:
+            ids = {one: at for one, at in ids.items() if at[0] > time_ms - SPAN_MS - SETTLED_MS}
+        if len(ids) >= MAX_IDS if before is None else before <= mine:
+            return  # what there was to say was said
+        ids[resource] = mine
+        self._memory.put(name, ids)
         run = _densest(sorted(ids.values()))
         usual = 0 if refused else self._usual(tenant, run)
-        limit = REFUSED if refused else max(NEW, ABOVE_USUAL * usual)
-        if len(run) >= limit:
+        if len(run) >= (REFUSED if refused else _limit(usual)):
             what = "were refused to" if refused else "that its tenant never used were reached by"
             yield Verdict(
                 f"{len(run)} different resources {what} one session within 10 minutes",
@@ -114,20 +119,20 @@ class ResourceEnumeration(Detector):
                     "tool": event.tool_name,
                 },
                 severity=Severity.HIGH if refused else None,
-                parts=(kind,),
+                parts=(kind, tenant),
                 decisive=(run[-1][1], run[-1][0]),
                 others=tuple((id, at) for at, id in reversed(run[:-1])),
             )
 
-    def _used(self, tenant: str, resource: str, session: str, time_ms: int) -> bool:
-        """Whether another session of the tenant used the resource before."""
+    def _used(self, tenant: str, resource: str, time_ms: int) -> bool:
+        """Whether the tenant used the resource long enough before."""
         name = f"used\0{tenant}\0{resource}"
         first = self._memory.long.get(name)
         if first is None or time_ms < first[0]:
-            self._memory.long.put(name, [time_ms, session])
+            self._memory.long.put(name, [time_ms])
         else:
             self._memory.long.keep(name, first)
-        return first is not None and first[1] != session and first[0] < time_ms - SETTLED_MS
+        return first is not None and first[0] < time_ms - SETTLED_MS
 
     def _usual(self, tenant: str, run: list[list[Any]]) -> int:
         """What came up in two different hours before this one; remembers this one."""
@@ -142,13 +147,20 @@ class ResourceEnumeration(Detector):
         return past[-2] if len(past) > 1 else 0
 
 
+def _limit(usual: int) -> float:
+    """So many new resources are too many for a tenant; no more can be reached than are counted."""
+    if usual > MOST_USUAL:
+        return MAX_IDS + 1
+    return max(NEW, min(ABOVE_USUAL * usual, MAX_IDS))
+
+
 def _densest(times: list[list[Any]]) -> list[list[Any]]:
     """The most of these that lie within ten minutes; of equals the last."""
-    best: list[list[Any]] = []
+    best = (0, 0)
     start = 0
     for end in range(len(times)):
         while times[end][0] - times[start][0] >= SPAN_MS:
             start += 1
-        if end + 1 - start >= len(best):
-            best = times[start : end + 1]
-    return best
+        if end + 1 - start >= best[1] - best[0]:
+            best = (start, end + 1)
+    return times[slice(*best)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.resource_enumeration import ABOVE_USUAL, NEW, REFUSED, SPAN_MS
+from detectors.resource_enumeration import ABOVE_USUAL, MAX_IDS, MOST_USUAL, NEW, REFUSED, SPAN_MS
 from detectors.settled import SETTLED_MS
 from schemas.finding import Finding
 from tests.detecting import HOUR, alone, tool
@@ -84,3 +84,41 @@ def test_the_order_of_arrival_does_not_show() -> None:
     lines = [tool(i, id=f"e{i}", tool="get", args=None, resource=f"r{i}") for i in range(NEW)]
 
     assert 1 == len({told(*order)[0].id for order in (lines, lines[::-1], lines[9:] + lines[:9])})
+
+
+def test_tenants_that_number_their_sessions_alike_are_not_mixed_up() -> None:
+    def both(count: int, **fields: object) -> list[bytes]:
+        acme = walk(count, every=1, session="1", **fields)
+        return [*acme, *walk(count, 1, every=1, session="1", tenant="globex", **fields)]
+
+    assert [] == told(*both(NEW - 1), *both(REFUSED - 1, status="error", prefix="x"))
+    assert {"acme", "globex"} == {found.tenant for found in told(*both(NEW))}
+    assert {"acme", "globex"} == {found.tenant for found in told(*both(REFUSED, status="error"))}
+
+
+@pytest.mark.parametrize("nightly", [100, MOST_USUAL])
+def test_a_tenant_with_a_bulk_job_can_be_walked_too(nightly: int) -> None:
+    nights = [one for n in range(2) for one in walk(nightly, 24 * n * HOUR, every=1)]
+    limit = min(int(ABOVE_USUAL * nightly), MAX_IDS)
+
+    def third(count: int) -> int:
+        lines = [*nights, *walk(count, 60 * HOUR, every=1)]
+        return len([found for found in told(*lines) if found.time.day == 3])
+
+    assert 0 == third(limit - 1)
+    assert 1 == third(limit)
+
+
+def test_a_job_larger_than_can_be_counted_is_quiet_from_its_third_night_on() -> None:
+    nights = [one for n in range(3) for one in walk(MAX_IDS + 9, 24 * n * HOUR, every=1)]
+
+    assert {1, 2} == {found.time.day for found in told(*nights)}
+
+
+def test_a_slow_session_that_was_long_before_cannot_hide_a_walk() -> None:
+    every = SPAN_MS / 1000 / (NEW - 1)
+    slow = walk(MAX_IDS, every=every, session="s")
+    after = MAX_IDS * every
+
+    assert [] == told(*slow, *walk(NEW, after, every=1, session="s", prefix=0))  # seen before
+    assert 1 == len(told(*slow, *walk(NEW, after, every=1, session="s")))
