@@ -130,12 +130,26 @@ class Ingest:
     async def _healthz(self, _: Request) -> Response:
         return Response("ok\n")
 
-    async def _readyz(self, _: Request) -> Response:
+    async def _readyz(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()
         reasons = await loop.run_in_executor(None, self.ready)
+        if reasons and self._withheld(request):
+            reasons = ["not ready"]
         return Response("\n".join(reasons or ["ready"]) + "\n", 503 if reasons else 200)
 
-    async def _metrics(self, _: Request) -> Response:
+    def _withheld(self, request: Request) -> int:
+        """The status for somebody who may not see what all senders together do; 0 if he may."""
+        if not self.settings.allow_remote:
+            return 0
+        token = self.tokens.authenticate(request.headers.get("authorization"))
+        if token is None:
+            return 401
+        return 0 if token.metrics else 403
+
+    async def _metrics(self, request: Request) -> Response:
+        if status := self._withheld(request):
+            need = "a token with `metrics = true` is needed, for others can connect"
+            return _error(request.url.path, JSON, status, need)
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(None, self.metrics.text)
         return Response(text, headers={"content-type": CONTENT_TYPE})

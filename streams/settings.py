@@ -172,6 +172,9 @@ class TokenSettings(_Table):
     )
     tenants: tuple[str, ...] = Field(default=("*",), description='tenants it may write; "*" is all')
     default_tenant: str | None = Field(default=None, description="tenant of events that name none")
+    metrics: bool = Field(
+        default=False, description="may read /metrics, which asks for a token with allow_remote"
+    )
 
     @field_validator("secret_file", "secret_env", "default_tenant", mode="before")
     @classmethod
@@ -203,6 +206,14 @@ class AdapterSettings(_Table):
     side_effects: dict[str, bool] = Field(
         default={}, description="tool name -> whether a call changes something"
     )
+    prices_file: Path | None = Field(
+        default=None, description="your prices (TOML or JSON, list `prices`), before list prices"
+    )
+
+    @field_validator("prices_file", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        return None if value in ("", "...") else value
 
     @field_validator("trusted_proxies")
     @classmethod

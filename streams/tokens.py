@@ -25,6 +25,7 @@ class Token:
     name: str
     tenants: frozenset[str]
     default_tenant: str | None = None
+    metrics: bool = False  # may read what all senders together did
 
     def may_write(self, tenant: str | None) -> bool:
         """Whether events of this tenant are accepted; None is an event that names none."""
@@ -116,7 +117,7 @@ def make_first(data: Path) -> Path | None:
 
 
 def _token(name: str, settings: TokenSettings) -> Token:
-    return Token(name, frozenset(settings.tenants), settings.default_tenant)
+    return Token(name, frozenset(settings.tenants), settings.default_tenant, settings.metrics)
 
 
 def _secret(settings: TokenSettings, base: Path, environment: Mapping[str, str]) -> str:

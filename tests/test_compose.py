@@ -72,6 +72,21 @@ def test_the_configuration_can_be_used() -> None:
     assert ("sasl", "PLAIN") == (settings.kafka.security, settings.kafka.mechanism)
 
 
+def test_prometheus_has_a_token_that_reads_and_does_not_write() -> None:
+    from streams.configuration import load
+
+    scraped = yaml.safe_load((COMPOSE / "prometheus" / "prometheus.yml").read_text())
+    [file] = [
+        job["authorization"]["credentials_file"]
+        for job in scraped["scrape_configs"]
+        if job["job_name"] == "ingest"
+    ]
+    token = load(COMPOSE / "tripmeter.toml").tokens["prometheus"]
+    assert (file, (), True) == (token.secret_file, token.tenants, token.metrics)
+    secret = Path(file).name
+    assert all(secret in SERVICES[name]["secrets"] for name in ("prometheus", "ingest"))
+
+
 def _known_metrics() -> set[str]:
     watch = LagWatch.__new__(LagWatch)
     from streams.kafka.lag import Lag

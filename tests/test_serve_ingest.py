@@ -36,6 +36,7 @@ TOKENS = Tokens(
     {
         digest("gateway-secret-0123"): Token("gateway", frozenset({"*"})),
         digest("acme-secret-0123456"): Token("acme", frozenset({"acme"}), "acme"),
+        digest("prometheus-secret-01"): Token("prometheus", frozenset(), metrics=True),
     }
 )
 
@@ -316,6 +317,24 @@ def test_health_readiness_and_metrics_tell_the_truth(site: Site) -> None:
     text = site.get("/metrics").text
     assert 'tripmeter_events_total{source="gateway"} 1.0' in text
     assert 'tripmeter_rejected_total{reason="Field required",source="gateway"} 1.0' in text
+
+
+def test_where_others_can_connect_only_a_token_for_metrics_sees_all_senders(tmp_path: Path) -> None:
+    site = Site(tmp_path, listen="0.0.0.0:0", allow_remote=True)
+    site.problems.append("no progress for 31 s with 7 events waiting")
+    watching = {"authorization": "Bearer prometheus-secret-01"}
+    answers = [
+        (answer.status_code, answer.text.strip())
+        for headers in ({}, GATEWAY, watching)
+        for answer in (site.request("GET", "/readyz", headers=headers),)
+    ]
+    assert [(503, "not ready"), (503, "not ready"), (503, site.problems[0])] == answers
+    assert [401, 403, 200] == [
+        site.request("GET", "/metrics", headers=headers).status_code
+        for headers in ({}, GATEWAY, watching)
+    ]
+    assert 403 == site.post(event("acme"), **watching).status_code  # it writes for nobody
+    assert 200 == site.get("/healthz").status_code
 
 
 def test_unknown_paths_and_methods_are_refused(site: Site) -> None:
