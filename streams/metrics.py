@@ -1,5 +1,6 @@
 """What Prometheus may know about this process: counts and times, never contents."""
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 MAX_REASONS = 64  # distinct labels of rejections; further ones are counted as "other"
 MAX_DETECTORS = 256
+MAX_LABEL = 60  # characters
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 Reading = Callable[[], dict[str, Any]]
 
@@ -49,8 +53,9 @@ class Metrics:
         )
 
     def rejected(self, source: str, reason: str, count: int = 1) -> None:
-        """Counts refused records by the first words of the reason."""
-        self._rejected.labels(source, _bounded(reason[:60], self._reasons, MAX_REASONS)).inc(count)
+        """Counts refused records by the first words of the reason, whatever numbers are in it."""
+        kind = _NUMBER.sub("N", reason)[:MAX_LABEL]
+        self._rejected.labels(source, _bounded(kind, self._reasons, MAX_REASONS)).inc(count)
 
     def found(self, detector: str, severity: str) -> None:
         """Counts a new finding revision."""

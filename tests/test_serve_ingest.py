@@ -22,7 +22,7 @@ from schemas.finding import Finding
 from streams.body import MAX_MEMBERS
 from streams.ingest import Ingest
 from streams.journal import Journal, Limits
-from streams.metrics import Metrics
+from streams.metrics import MAX_REASONS, Metrics
 from streams.otlp_answers import JSON, PROTOBUF
 from streams.own_findings import MAX_MISMATCHES_AN_HOUR, Mismatches
 from streams.quarantine import Quarantine
@@ -317,6 +317,18 @@ def test_health_readiness_and_metrics_tell_the_truth(site: Site) -> None:
     text = site.get("/metrics").text
     assert 'tripmeter_events_total{source="gateway"} 1.0' in text
     assert 'tripmeter_rejected_total{reason="Field required",source="gateway"} 1.0' in text
+
+
+def test_numbers_in_reasons_do_not_use_up_the_labels() -> None:
+    metrics = Metrics()
+    for number in range(2 * MAX_REASONS):
+        metrics.rejected("gateway", f"{number} further records, {number / 8} kept")
+    metrics.rejected("gateway", "Field required")
+    told = [line for line in metrics.text().decode().splitlines() if "reason=" in line]
+    assert {
+        'tripmeter_rejected_total{reason="N further records, N kept",source="gateway"} 128.0',
+        'tripmeter_rejected_total{reason="Field required",source="gateway"} 1.0',
+    } == {line for line in told if "_total{" in line}
 
 
 def test_where_others_can_connect_only_a_token_for_metrics_sees_all_senders(tmp_path: Path) -> None:
