@@ -35,7 +35,8 @@ class UnmeteredUsage(Detector):
 
     Source: no rule in the collections we know compares the two; the gap is next to zero when
     nobody goes around the gateway.
-    Blind spot: a provider without usage reports by key; gateway events that name only virtual keys.
+    Blind spot: a provider without usage reports by key; gateway events that name only virtual keys;
+    reports that come more than 50 busy hours after their time.
 
     >>> from schemas.testing import record
     >>> detector, told = UnmeteredUsage(True), []
@@ -65,7 +66,8 @@ class UnmeteredUsage(Detector):
             "Make sure that the gateway's events arrived: look for a `usage-gap` of that time.",
             "If neither explains it, the key is out: replace it at the provider.",
         ),
-        blind_spot="a provider without usage reports by key; events that name only virtual keys",
+        blind_spot="a provider without usage reports by key; events that name only virtual keys;"
+        " reports that come more than 50 busy hours late",
         needs=(
             "api_key.id",
             "gen_ai.usage.input_tokens",
@@ -97,12 +99,13 @@ class UnmeteredUsage(Detector):
         key = event.api_key_id
         if not self._on or key is None:
             return ()
-        began = self._memory.get("") or [time_ms]
-        self._memory.put("", [min(began[0], time_ms)])
+        began, newest = self._memory.get("") or (time_ms, time_ms)
+        began, newest = min(began, time_ms), max(newest, time_ms)
+        self._memory.put("", [began, newest])
         tokens = (event.input_tokens or 0) + (event.output_tokens or 0)
         state = self._memory.get(key)
         if state is None:
-            state = {"seen": {}, "bills": [], "newest": time_ms, "next": 0}
+            state = {"seen": {}, "bills": [], "newest": time_ms, "next": 0, "since": 0}
         state["newest"] = max(state["newest"], time_ms)
         if event.event_name == "llm.usage_bucket":
             _note_bill(state, event, time_ms, tokens)
@@ -111,11 +114,14 @@ class UnmeteredUsage(Detector):
             seen = state["seen"]
             seen[minute] = seen.get(minute, 0) + tokens
             if len(seen) > MAX_MINUTES:
-                del seen[min(seen, key=int)]
+                oldest = min(seen, key=int)
+                del seen[oldest]
+                state["since"] = max(state["since"], (int(oldest) + 1) * MINUTE_MS)
         self._memory.put(key, state)
         if not state["bills"] or state["newest"] < state["next"]:
             return ()
-        return _compared(state, began[0] + SETTLED_MS)
+        known = max(began + SETTLED_MS, newest - HORIZON_MS, state["since"])
+        return _compared(state, known)
 
 
 def _note_bill(state: dict[str, Any], event: Record, end: int, tokens: int) -> None:
@@ -128,10 +134,14 @@ def _note_bill(state: dict[str, Any], event: Record, end: int, tokens: int) -> N
     state["next"] = 0
 
 
-def _compared(state: dict[str, Any], began: int) -> list[Verdict]:
-    """What to say of buckets in a row with a gap, once all their calls have come."""
+def _compared(state: dict[str, Any], known: int) -> list[Verdict]:
+    """What to say of buckets in a row with a gap, once all their calls have come.
+
+    Args:
+        known: instant from which all calls of the key are remembered.
+    """
     until = state["newest"] - SETTLED_MS
-    ripe = [bill for bill in state["bills"] if began <= bill[0] and bill[1] <= until]
+    ripe = [bill for bill in state["bills"] if known <= bill[0] and bill[1] <= until]
     state["next"] = min(
         (bill[1] + SETTLED_MS for bill in state["bills"] if bill[1] > until), default=2**60
     )

@@ -43,8 +43,10 @@ MUTANTS = [
     ("key_beacon", "gap=PAST_MS - SETTLED_MS", "gap=10 * PAST_MS"),
     ("unmetered_usage", "one[1] == two[0] and", ""),
     ("unmetered_usage", "_short(one, seen_one) and", ""),
+    ("unmetered_usage", 'newest - HORIZON_MS, state["since"]', "newest - HORIZON_MS"),
+    ("unmetered_usage", 'newest - HORIZON_MS, state["since"]', 'state["since"]'),
     ("unmetered_usage", "max(LEAST_TOKENS, LEAST_SHARE * bill[2])", "LEAST_TOKENS"),
-    ("unmetered_usage", "began <= bill[0] and bill[1] <= until", "bill[1] <= until"),
+    ("unmetered_usage", "known <= bill[0] and bill[1] <= until", "bill[1] <= until"),
     ("unmetered_usage", "key=lambda bill: bill[2]", "key=lambda bill: -bill[2]"),
     ("new_origin", "addresses < RARE_ADDRESSES and", ""),
     (

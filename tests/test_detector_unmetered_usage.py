@@ -1,7 +1,10 @@
 """unmetered-usage: what the provider bills and the gateway never saw."""
 
+import json
+
 import pytest
 
+from detectors import unmetered_usage
 from detectors.unmetered_usage import LEAST_SHARE, LEAST_TOKENS
 from tests.detecting import HOUR, KEY, alone, call
 
@@ -86,3 +89,29 @@ def test_a_key_the_gateway_never_sees_is_found_by_its_next_reports() -> None:
 
 def test_it_is_off_until_it_is_asked_for() -> None:
     assert [] == told(played(bill(3, 2 * SEEN), bill(4, 2 * SEEN)), reconcile_usage=False)
+
+
+def test_what_was_seen_longer_ago_than_is_remembered_is_not_compared_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key that is busy every minute, for longer than its minutes are kept."""
+    monkeypatch.setattr(unmetered_usage, "MAX_MINUTES", 300)
+    hours = 300 // 60 + 6
+    honest = sorted([*calls(hours), *(bill(hour, SEEN) for hour in range(1, hours))], key=when)
+    thief = [bill(hour, 2 * SEEN) for hour in (hours - 2, hours - 1)]
+
+    assert [] == told(honest)
+    assert [(KEY, 4 * SEEN, 2 * SEEN)] == told([*honest, *thief])
+
+
+def test_a_report_that_comes_after_its_calls_were_forgotten_is_not_compared() -> None:
+    days = 24 * HOUR
+    calm = [call(at, input_tokens=1, key="hmac:00000000000000bb") for at in (4 * days, 8 * days)]
+    late = [bill(hour, SEEN) for hour in (3, 4, 5)]
+
+    assert [] == told([*calls(8), *calm, *late])
+    assert [] == told([*calls(8), *calm[:1], *late])
+
+
+def when(line: bytes) -> str:
+    return str(json.loads(line)["timestamp"])
