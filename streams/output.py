@@ -58,9 +58,9 @@ class CoreSettings(BaseModel):
         return modes != ["off"] * len(modes)
 
     def fingerprint(self) -> str:
-        """Equal settings give equal fingerprints."""
-        sets = {"support", "modes", "tenants", "canaries", "revoked"}  # in an order of their own
-        text = self.model_dump_json(exclude=sets)
+        """Equal settings give equal fingerprints; new prices change no habit."""
+        sets = {"support", "modes", "tenants", "canaries", "revoked"}  # written in order below
+        text = self.model_dump_json(exclude=sets | {"prices"})
         modes = "\0".join(f"{name}={mode}" for name, mode in sorted(self.modes.items()))
         text += modes + "\0\0" + "\0".join(sorted(self.support))
         for tenant, own in sorted(self.tenants.items()):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +14,7 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from schemas.adapters import Context
+    from schemas.prices import PriceTable
     from streams.pipeline import CoreSettings
 
 
@@ -34,7 +37,30 @@ def core_settings(settings: Settings) -> "CoreSettings":
         "tenants": dict(settings.tenants),
         "exceptions": settings.exceptions,
     }
-    return CoreSettings.model_validate({**settings.core, **decided})
+    newest = max(price.date for price in prices(settings)).isoformat()
+    return CoreSettings.model_validate({"prices": newest, **settings.core, **decided})
+
+
+def prices(settings: Settings) -> "PriceTable":
+    """List prices, with the operator's own on top.
+
+    Raises:
+        InvalidPrices, OSError: their file cannot be used; says where.
+    """
+    from schemas.prices import list_prices
+
+    file = settings.adapters.prices_file
+    if file is None:
+        return list_prices()
+    path = settings.base / file
+    return _own_prices(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(4)
+def _own_prices(path: Path, written_ns: int) -> "PriceTable":
+    from schemas.prices import list_prices
+
+    return list_prices().overridden(path)
 
 
 def detector_names() -> list[str]:
@@ -57,9 +83,20 @@ def context(
         source=source,
         trusted_proxies=told.trusted_proxies,
         side_effects=told.side_effects,
+        prices=prices(settings),
         resource_arguments=frozenset(told.resource_arguments),
         tenant_attributes=told.tenant_attributes,
     )
+
+
+def _prices(settings: Settings) -> Iterable[Problem]:
+    from schemas.prices import InvalidPrices
+
+    try:
+        prices(settings)
+    except (InvalidPrices, OSError) as error:
+        said = str(error) if isinstance(error, InvalidPrices) else f"{error.strerror}"
+        yield Problem(("adapters", "prices_file"), said, "correct the file, or remove the setting")
 
 
 def _core(settings: Settings) -> Iterable[Problem]:
@@ -68,6 +105,8 @@ def _core(settings: Settings) -> Iterable[Problem]:
         if name not in known:
             yield unknown_name(("core", name), known)
             return
+    if any(_prices(settings)):
+        return  # told already
     try:
         core_settings(settings)
     except ValidationError as error:
@@ -127,6 +166,6 @@ def _database(settings: Settings) -> Iterable[Problem]:
         yield Problem(("store", "database_env"), str(error), "set it, or remove the setting")
 
 
-EXTRAS: tuple[Extra, ...] = (_core, _detectors, _destinations, _database)
+EXTRAS: tuple[Extra, ...] = (_prices, _core, _detectors, _destinations, _database)
 JUDGED: tuple[Extra, ...] = (_core, _detectors)
 """Checks of what decides findings, for commands that judge and tell nobody."""

@@ -6,7 +6,7 @@ import pytest
 
 from streams.configuration import BadConfig, line_of, load
 from streams.settings import Settings
-from streams.wiring import EXTRAS, core_settings
+from streams.wiring import EXTRAS, context, core_settings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -113,3 +113,39 @@ def test_modes_of_tenants_and_exceptions_reach_the_core(tmp_path: Path) -> None:
 
     assert {"acme": {"key-probe": "off"}} == core.tenants
     assert ["ana"] == [one.owner for one in core.exceptions]
+
+
+PRICES = (
+    '[[prices]]\nmodel = "gpt-4o"\ninput = 1.0\noutput = 2.0\ndate = 2027-01-02\nsource = "us"\n'
+)
+
+
+def test_an_operators_prices_go_before_list_prices(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text(PRICES)
+    settings = load(write(tmp_path, '[adapters]\nprices_file = "prices.toml"\n'), EXTRAS)
+    call = {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 1_000_000}
+
+    table = context(settings, b"").prices
+    assert table is not None
+    assert (1.0, "price_table@2027-01-02") == table.estimate(call)
+    assert "2027-01-02" == core_settings(settings).prices
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file or directory"),
+        (PRICES.replace("1.0", "-1"), "prices.toml: entry 1: input: "),
+        ("[[price]]", "prices.toml: needs a list named `prices`"),
+    ],
+)
+def test_prices_that_cannot_be_read_are_refused(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    if text is not None:
+        (tmp_path / "prices.toml").write_text(text)
+
+    with pytest.raises(BadConfig) as bad:
+        load(write(tmp_path, '[adapters]\nprices_file = "prices.toml"\n'), EXTRAS)
+
+    assert f"tripmeter.toml:2: adapters.prices_file: {reason}" in str(bad.value)

@@ -66,7 +66,7 @@ def test_a_snapshot_of_another_version_is_refused(judged: Pipeline) -> None:
         {"lateness_s": 61},
         {"support": frozenset({"bob"})},
         {"modes": {"key-probe": "off"}},
-        {"prices": "2026-01-01"},
+        {"tenants": {"acme": {"key-probe": "off"}}},
         {"max_keys": 100},
     ],
 )
@@ -75,6 +75,7 @@ def test_a_snapshot_made_under_other_settings_is_refused(
 ) -> None:
     settings = CoreSettings.model_validate(CORE.model_dump() | other)
 
+    Pipeline.restore(judged.snapshot(), CORE.model_copy(update={"prices": "2027-01-01"}))
     with pytest.raises(BadSnapshot, match="settings"):
         Pipeline.restore(judged.snapshot(), settings)
 
