@@ -159,7 +159,7 @@ class KafkaTopicSink:
         try:
             from kafka.errors import KafkaError
         except ImportError:
-            reason = "kafka-python is not installed: pip install 'tripmeter[kafka]'"
+            reason = "kafka-python is not installed: pip install '.[kafka]'"
             raise RetryLater(reason, operator=True) from None
         try:
             self._producer = self._connect()

@@ -175,7 +175,7 @@ class S3Sink:
             import boto3
             from botocore.config import Config
         except ImportError:
-            reason = "boto3 is not installed: pip install 'tripmeter[s3]'"
+            reason = "boto3 is not installed: pip install '.[s3]'"
             raise RetryLater(reason, operator=True) from None
         secret = self._secret.read() if self._secret else None
         if self._made is None or self._made[0] != secret:  # a new secret counts at once

@@ -172,7 +172,7 @@ class GoogleToken:
             from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
         except ImportError:
             raise RetryLater(
-                "google-auth is not installed: pip install 'tripmeter[secops]'", operator=True
+                "google-auth is not installed: pip install '.[secops]'", operator=True
             ) from None
         try:
             credentials = self._credentials()

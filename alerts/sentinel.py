@@ -205,7 +205,7 @@ class EntraToken:
             from azure.core.exceptions import AzureError, ClientAuthenticationError
         except ImportError:
             raise RetryLater(
-                "azure-identity is not installed: pip install 'tripmeter[sentinel]'", operator=True
+                "azure-identity is not installed: pip install '.[sentinel]'", operator=True
             ) from None
         secret = self._secret() if self._secret else None
         if self._made is None or self._made[0] != secret:  # a new secret counts at once

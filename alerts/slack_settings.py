@@ -69,7 +69,7 @@ class SlackSettings(TokenSettings):
     )
     charts: bool = Field(
         default=True,
-        description="with a picture of the habit; needs tripmeter[reports], scope files:write",
+        description="with a picture of the habit; needs the extra reports, scope files:write",
     )
     singles: Annotated[int, Ge(1), Le(50)] = Field(
         default=5,

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         import pandas  # noqa: F401
     except ImportError:
-        return fail("a backtest needs `pip install tripmeter[reports]`")
+        return fail("a backtest needs `pip install '.[reports]'`")
     try:
         result = _judge(arguments)
         if arguments.html:

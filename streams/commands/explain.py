@@ -94,7 +94,7 @@ def _show(
         try:
             arguments.plot.write_bytes(picture(drawn))
         except ImportError:
-            return fail("--plot needs `pip install tripmeter[reports]`")
+            return fail("--plot needs `pip install '.[reports]'`")
         except OSError as error:
             return fail(str(error))
     return 0

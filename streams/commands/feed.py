@@ -49,7 +49,7 @@ def lacking() -> str:
 
     for name in ("fastapi", "jinja2", "argon2", "multipart", "markdown_it"):
         if importlib.util.find_spec(name) is None:
-            return f"the feed needs {name}: pip install 'tripmeter[feed]'"
+            return f"the feed needs {name}: pip install '.[feed]'"
     return ""
 
 

@@ -50,4 +50,4 @@ def answered(work: Callable[[], int]) -> int:
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("kafka", "aiokafka", "faust"):
             raise
-        return fail("this command needs `pip install 'tripmeter[kafka]'`")
+        return fail("this command needs `pip install '.[kafka]'`")

@@ -89,10 +89,10 @@ def versions() -> Iterator[Check]:
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield Check(name, "wrong", "is not installed", "pip install 'tripmeter[kafka]'")
+            yield Check(name, "wrong", "is not installed", "pip install '.[kafka]'")
             continue
         good = low <= _numbers(found) < below
-        remedy = "" if good else "pip install --upgrade 'tripmeter[kafka]'"
+        remedy = "" if good else "pip install --upgrade '.[kafka]'"
         yield Check(name, "fine" if good else "wrong", found, remedy)
 
 
