@@ -13,6 +13,7 @@ import numpy as np
 import zstandard
 
 from schemas.adapters import Context, adapt, chunks, detect
+from schemas.adapters.canonical import is_clean
 from schemas.reader import TIMESTAMP, Reader
 from streams.pipeline import CoreSettings, Output, Pipeline
 from streams.quarantine import Refused
@@ -59,7 +60,7 @@ class Recording:
                 return
             format = detect(head) if self.format == "auto" else self.format
             for number, chunk in enumerate(chunks(body, format)):
-                if format == "canonical" and is_plain(chunk):
+                if format == "canonical" and is_clean(chunk):
                     yield chunk
                     self.line += chunk.count(b"\n")
                     continue
@@ -93,7 +94,7 @@ class Recording:
         try:
             import pyarrow.parquet as parquet
         except ImportError:
-            need = "reading Parquet needs `pip install tripmeter[reports]`"
+            need = "reading Parquet needs `pip install '.[reports]'`"
             raise OSError(f"{self.name}: {need}") from None
         table = parquet.ParquetFile(io.BytesIO(body.read()))
         for batch in table.iter_batches(BLOCK_LINES):
@@ -103,13 +104,6 @@ class Recording:
             ]
             lines = b"\n".join(msgspec.json.encode(row) for row in rows)
             yield self._adapted(lines, "canonical", 0)
-
-
-def is_plain(chunk: bytes) -> bool:
-    """Whether a block can be judged as it is: one object a line, and no raw key among the ids."""
-    keys, hashed = chunk.count(b'"api_key.id"'), chunk.count(b'"api_key.id":"hmac:')
-    known = keys == hashed or keys == hashed + chunk.count(b'"api_key.id":null')
-    return known and chunk[:1] == b"{"
 
 
 class _Counted(io.RawIOBase):

@@ -3,11 +3,12 @@
 import io
 import json
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
 from schemas.adapters import Context, UnknownFormat, adapt, chunks, detect
-from schemas.adapters.canonical import is_clean
+from schemas.adapters.canonical import is_clean, may_hold_secret
 from schemas.adapters.cut import BLOCK_BYTES
 from tests.test_adapters_bad_input import call, canonical, export, span
 from tests.test_adapters_goldens import SAMPLES, format_of
@@ -108,6 +109,66 @@ def test_a_block_with_a_raw_key_is_not_clean() -> None:
     assert is_clean(good + b"\n" + canonical())
     assert not is_clean(good + b"\n" + canonical(api_key__id="sk-1"))
     assert not is_clean(canonical(api_key__id="hmac:sk-1"))
+
+
+PIECES = [
+    "sk-", "pk_", "rk-", "task-1", "AKIA", "ASIA", "0123456789AB", "AIza", "gho_", "ghx_",
+    "github_pat_", "glpat-", "xoxb-", "hf_", "eyJ", "eyJhbGciOi", ".abcd", "-----BEGIN ", "://",
+    "a:b@", "bearer ", "Basic\t", "abcdefghijklmnopqrst", "api_key", "API key", "apikey",
+    "password", "=", ":", " = ", "a@b.co", "\\u005f", '"api_key.id"', '"idempotency_key.id":',
+    '"tool.args.hash":"', '"content.input.hash" : ', '"content.output.hash":"hmac:',
+    '"api_key.id":"hmac:0123456789abcdef"', '"', ",", "\n", '"tool.destination.ids":["',
+    '"call.ids":["c-1"]', "null", '"user.id":"', '":"', "{", "}", "]", " ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_passes_as_it_is_holds_nothing_that_a_closer_look_would_find(seed: int) -> None:
+    rng = Random(seed)
+    passed = found = 0
+    for _ in range(500):
+        block = ("{" + "".join(rng.choices(PIECES, k=rng.randint(1, 6)))).encode()
+        block += b' ,"input":1}'
+        odd = any(map(may_hold_secret, block.split(b"\n")))
+        listed = b'"tool.destination.ids"' in block  # looked at closely, whatever they hold
+        if is_clean(block):
+            passed += 1
+            assert not odd or listed, block
+        found += odd
+    assert passed > 20
+    assert found > 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"api_key.id":"hmac:sk-proj-RAWRAWRAW"}',
+        b'{"api_key.id":"hmac:0123456789abcdefg"}',
+        b'{"api_key\\u002eid":"sk-abcdefgh"}',
+        b'{"\\u0061pi_key.id":"raw key"}',
+        b'{"api_key.id" : "raw"}',
+        b'{"user.id":"eve@example.com"}',
+        b'{"user_agent.original":"Bearer sk-live-abcdefgh"}',
+        b'{"url":"https://joe:secret@host/"}',
+        b'{"tool.destination.ids":["mail to joe"]}',
+        b'{"tool.destination.ids":["hmac:0123456789abcdef","raw"]}',
+    ],
+)
+def test_a_block_with_a_secret_anywhere_is_not_clean(line: bytes) -> None:
+    good = canonical(api_key__id="hmac:0123456789abcdef", tool__destination__ids=[])
+    assert not is_clean(line)
+    assert not is_clean(good + b"\n" + line + b"\n" + good)
+
+
+def test_a_block_of_fingerprints_is_clean() -> None:
+    ids = ["hmac:0123456789abcdef", "hmac:fedcba9876543210"]
+    event = {
+        "api_key.id": ids[0], "idempotency_key.id": None, "tool.destination.ids": ids,
+        "call.ids": ["call-1", "b2"], "user_agent.original": "a (+https://a.example/bot) task-1",
+        "content.input.hash": ids[1], "timestamp": "2026-10-01T00:00:00Z",
+    }  # fmt: skip
+    line = json.dumps(event, separators=(",", ":")).encode()
+    assert is_clean(line + b"\n" + line + b"\n")
 
 
 def test_canonical_events_without_a_source_get_the_senders_name() -> None:

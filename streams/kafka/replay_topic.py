@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from schemas.adapters import FORMATS, Context, adapt
+from schemas.adapters.canonical import is_clean
 from streams.kafka import clients
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import HEADER_FORMAT
 from streams.quarantine import Refused
-from streams.replay import BLOCK_LINES, Recording, is_plain
+from streams.replay import BLOCK_LINES, Recording
 
 CANONICAL = "canonical"
 POLL_MS = 500
@@ -45,7 +46,7 @@ class TopicRecording(Recording):
             value = record.value or b""
             self.read_bytes += len(value)
             name = self._format(record)
-            plain = name == CANONICAL and is_plain(value)
+            plain = name == CANONICAL and is_clean(value)
             block = value.strip(b"\n") if plain else self._read(value, name, record.offset)
             if block:
                 waiting.append(block)
