@@ -1,5 +1,6 @@
 """Somebody who listens to how fast the first word comes."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ SPAN_MS = 600_000  # in which they lie
 STEP_TOKENS = 64  # by which a guess may be longer than the one before
 APART = 2.0  # times slower are the slow answers than the fast ones, with nothing between
 EACH = 2  # answers on either side
-MAX_CALLS = 256  # of one key
+MAX_CALLS = 1024  # of one key; three a second, until nothing older can arrive
 MAX_KEYS = 50_000  # remembered per generation
 
 
@@ -29,7 +30,8 @@ class CacheTimingProbe(Detector):
     dialogue grows, but is answered evenly.
 
     Source: PROMPTPEEK (NDSS 2025); Gu et al. (ICML 2025) found seven providers with such a cache.
-    Blind spot: guesses spread over hours or many keys; sources without the time to the first word.
+    Blind spot: guesses spread over hours or many keys, or among other one-word calls of the key;
+    sources without the time to the first word.
 
     >>> from schemas.testing import record
     >>> detector, told = CacheTimingProbe(), []
@@ -56,7 +58,8 @@ class CacheTimingProbe(Detector):
             "Find out whether the provider shares its cache between organisations.",
             "Keep secrets out of the beginning of prompts; begin each tenant's with its own salt.",
         ),
-        blind_spot="guesses over hours or many keys; sources without the time to the first word",
+        blind_spot="guesses over hours or many keys, or among other one-word calls; sources without"
+        " the time to the first word",
         needs=(
             "api_key.id",
             "content.input.hash",
@@ -83,25 +86,45 @@ class CacheTimingProbe(Detector):
         if key is None or tokens is None or not first_s:
             return
         state: dict[str, Any] = self._memory.get(key) or {"calls": [], "looked": 0}
-        mine = [time_ms, event.event_id, event.content_input_hash, tokens, first_s]
-        calls = state["calls"] = sorted([*state["calls"], mine])[-MAX_CALLS:]
-        looked, until = state["looked"], time_ms - SETTLED_MS
-        state["looked"] = max(looked, until)
+        mine = [time_ms, event.event_id, event.content_input_hash or "", tokens, first_s]
+        insort(state["calls"], mine)
+        runs = _ripe(state, time_ms - SETTLED_MS)
         self._memory.put(key, state)
-        for end in range(PROBES, len(calls) + 1):
-            if looked < calls[end - 1][0] <= until and _probes(calls[end - PROBES : end]):
-                run = calls[end - PROBES : end]
-                yield Verdict(
-                    f"{PROBES} prompts in a row, each a little longer, were asked for a word that"
-                    " came fast or slow",
-                    {
-                        "from_tokens": run[0][3],
-                        "to_tokens": run[-1][3],
-                        "model": event.request_model,
-                    },
-                    decisive=(run[-1][1], run[-1][0]),
-                    others=tuple((one[1], one[0]) for one in run[-2::-1]),
-                )
+        for run in runs:
+            yield Verdict(
+                f"{PROBES} prompts in a row, each a little longer, were asked for a word that"
+                " came fast or slow",
+                {
+                    "from_tokens": run[0][3],
+                    "to_tokens": run[-1][3],
+                    "model": event.request_model,
+                },
+                decisive=(run[-1][1], run[-1][0]),
+                others=tuple((one[1], one[0]) for one in run[-2::-1]),
+            )
+
+
+def _ripe(state: dict[str, Any], until: int) -> list[list[list[Any]]]:
+    """Guesses that nothing older can precede any more; forgets calls that are not needed then.
+
+    Of more calls than are kept the older half is judged at once.
+    """
+    calls, looked = state["calls"], state["looked"]
+    if len(calls) > MAX_CALLS:
+        until = max(until, calls[MAX_CALLS // 2][0])
+    if until <= looked:
+        del calls[:-MAX_CALLS]
+        return []
+    done = bisect_right(calls, until, key=_time)
+    begin = max(PROBES - 1, bisect_right(calls, looked, key=_time))
+    runs = [calls[end - PROBES + 1 : end + 1] for end in range(begin, done)]
+    state["looked"] = until
+    del calls[: max(bisect_left(calls, until - SPAN_MS, key=_time), done - PROBES)]
+    return [run for run in runs if _probes(run)]
+
+
+def _time(call: list[Any]) -> int:
+    return int(call[0])
 
 
 def _probes(run: list[list[Any]]) -> bool:

@@ -4,9 +4,18 @@ from random import Random
 
 import pytest
 
-from detectors.cache_timing_probe import APART, EACH, PROBES, SPAN_MS, STEP_TOKENS
+from detectors.cache_timing_probe import (
+    APART,
+    EACH,
+    MAX_CALLS,
+    PROBES,
+    SPAN_MS,
+    STEP_TOKENS,
+    CacheTimingProbe,
+)
 from detectors.features import WORD_TOKENS
 from detectors.settled import SETTLED_MS
+from schemas.testing import record
 from tests.detecting import KEY, alone, call
 
 NAME = "cache-timing-probe"
@@ -103,3 +112,46 @@ def test_the_order_of_arrival_does_not_show() -> None:
     found = [alone([*Random(s).sample(lines, len(lines)), last], NAME) for s in range(6)]
 
     assert 1 == len({(one.id, one.event_ids) for [one] in found})
+
+
+@pytest.mark.parametrize("every", [2, 1, 0.5, 0.1])
+def test_guessing_fast_and_on_and_on_hides_nothing(every: float) -> None:
+    calls = MAX_CALLS + 1
+
+    def asked(fast: int) -> list[str]:
+        waits = [SLOW / 3 if i % 4 < fast else SLOW for i in range(calls)]
+        lines = [word(every * i, 900 + i // 4, wait) for i, wait in enumerate(waits)]
+        return told(*lines, later=calls * every)
+
+    assert [KEY] == asked(1)
+    assert [] == asked(0)  # a game that is answered evenly
+
+
+def test_how_fast_guesses_came_in_what_order_does_not_show() -> None:
+    lines = [
+        word(0.5 * i, 900 + i // 4, SLOW / (3 if i % 4 else 1), id=f"e{i}") for i in range(400)
+    ]
+    last = word(200 + LATER, 1, id="last")
+    orders = [lines, *(Random(s).sample(lines, len(lines)) for s in range(2))]
+    found = [alone([*order, last], NAME, lateness_s=240) for order in orders]
+
+    assert 1 == len({(one.id, one.event_ids) for [one] in found})
+
+
+def test_a_flood_of_calls_is_judged_in_parts_and_not_kept() -> None:
+    detector, told, most = CacheTimingProbe(), 0, 0
+    for i in range(3 * MAX_CALLS):
+        at = 7 if i % 5 == 0 else i // 2  # some at one instant, long before
+        guess = record(
+            id=f"e{i}",
+            key=KEY,
+            prompt=f"hmac:{i}",
+            output_tokens=1,
+            input_tokens=900 + at // 60,
+            time_to_first_chunk_s=SLOW / (3 if i % 4 else 1),
+        )
+        told += len(list(detector.inspect(guess, at)))
+        most = max(most, len(detector.memory.get(KEY)["calls"]))
+
+    assert told
+    assert MAX_CALLS == most
