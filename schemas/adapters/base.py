@@ -12,6 +12,7 @@ MAX_REJECTIONS = 1_000  # of one body, told one by one; the others many at a tim
 MAX_PART_BYTES = 1024 * 1024  # of originals that share one rejection
 MAX_REST_BYTES = 16 * 1024 * 1024  # of originals beyond the first; further ones are only counted
 NOT_READ = "too many records in one body; the rest of it is not read"
+MAX_RESOURCE_BYTES = 16 * 1024  # of a resource that is kept beside each refused record of it
 MAX_SHOWN = 4096  # bytes kept of the first record that is only counted
 FURTHER = "further records that are no events"
 NO_ROOM = "further records that are no events, too many to keep"

@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from schemas.adapters.base import Refused
+from schemas.adapters.base import MAX_RESOURCE_BYTES, Refused
 from schemas.adapters.read import UNREAD, Found, members, records, value_at
 from schemas.adapters.signal import (
     ERROR,
@@ -42,22 +42,55 @@ def _document(document: dict[str, Any], raw: bytes) -> Iterator[Item]:
         if not document or "resourceMetrics" in document:
             return
         yield Refused("", "neither resourceSpans nor resourceLogs"), _same(raw)
-    for outer, middle, inner in _LISTS:
+    for names in _LISTS:
+        outer, middle, inner = names
         for group in _objects(document, outer):
-            if isinstance(group, Refused):
-                yield group, _same(raw)
+            if isinstance(group, _Odd):
+                yield Refused(outer, group.reason), _written({outer: group.value})
                 continue
             try:
                 resource = _resource(group.get("resource"))
             except Refused as error:
-                yield error, _same(raw)
+                yield error, _written({outer: [group]})
                 continue
+            alone = _Alone(names, group.get("resource"))
             for scope in _objects(group, middle):
-                if isinstance(scope, Refused):
-                    yield scope, _same(raw)
+                if isinstance(scope, _Odd):
+                    yield Refused(middle, scope.reason), alone.scopes(scope.value)
                     continue
                 for item in _list(scope, inner):
-                    yield signal(item, inner == "spans", resource), _written(item)
+                    yield signal(item, inner == "spans", resource), alone.record(item)
+
+
+class _Alone:
+    """Writes parts of a group as exports of their own, so that they can be converted again.
+
+    Args:
+        names: of the lists of groups, scopes and records.
+        resource: what the parts came under; one that is too long is kept with none of them, and
+            they cannot be converted again.
+    """
+
+    def __init__(self, names: tuple[str, str, str], resource: Any) -> None:
+        self._outer, self._middle, self._inner = names
+        self._resource = resource
+        self._short: bool | None = None
+
+    def scopes(self, value: Any) -> Callable[[], bytes]:
+        """Writes a list of scopes."""
+        return lambda: self._write({self._middle: value}, value)
+
+    def record(self, item: Any) -> Callable[[], bytes]:
+        """Writes a span or log record."""
+        return lambda: self._write({self._middle: [{self._inner: [item]}]}, item)
+
+    def _write(self, group: dict[str, Any], bare: Any) -> bytes:
+        if self._short is None:
+            written = _written(self._resource)()
+            self._short = 0 < len(written) <= MAX_RESOURCE_BYTES
+        if not self._short:
+            return _written(bare)()
+        return _written({self._outer: [{"resource": self._resource, **group}]})()
 
 
 def signal(item: Any, is_span: bool, resource: Resource) -> Signal | Refused:
@@ -181,12 +214,17 @@ def _list(value: Any, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _objects(value: dict[str, Any], name: str) -> Iterator[dict[str, Any] | Refused]:
+class _Odd(NamedTuple):
+    reason: str
+    value: Any
+
+
+def _objects(value: dict[str, Any], name: str) -> Iterator[dict[str, Any] | _Odd]:
     found = value.get(name)
     if found is not None and not isinstance(found, list):
-        yield Refused(name, "should be a list")
+        yield _Odd("should be a list", found)
     for item in found if isinstance(found, list) else ():
-        yield item if isinstance(item, dict) else Refused(name, "should hold objects")
+        yield item if isinstance(item, dict) else _Odd("should hold objects", [item])
 
 
 def _same(raw: bytes) -> Callable[[], bytes]:
@@ -206,21 +244,25 @@ def _written(item: Any) -> Callable[[], bytes]:
 def _salvage(found: Found) -> Iterator[Item]:
     """What can still be read of a document with a broken part: its spans one by one."""
     text = found.raw.decode("utf-8", "surrogateescape")
-    resource, last, some = Resource(), 0, False
+    resource, read, last, some = Resource(), None, 0, False
     for mark in _MARKS.finditer(text):
         if mark.start() < last:
             continue
         if mark[1] == "resource":
+            read = value_at(text, mark.end())
             try:
-                resource = _resource(value_at(text, mark.end()))
+                resource = _resource(read)
             except Refused:
-                resource = Resource()
+                resource, read = Resource(), None
             continue
+        names = _LISTS[mark[1] != "spans"]
+        alone = None if read is None else _Alone(names, read)
         for end, member in members(text, mark.end()):
             some, last = True, end
             if member.reason:
                 yield Refused("", member.reason), _same(member.raw)
             else:
-                yield signal(member.value, mark[1] == "spans", resource), _same(member.raw)
+                written = alone.record(member.value) if alone else _same(member.raw)
+                yield signal(member.value, mark[1] == "spans", resource), written
     if not some:
         yield Refused("", found.reason), _same(found.raw)

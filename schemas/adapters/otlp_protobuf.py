@@ -1,6 +1,7 @@
 """Reads OTLP as protobuf. A record that cannot be read is cut out, and the others are kept."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -8,7 +9,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ProtoResource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from schemas.adapters.base import Refused
+from schemas.adapters.base import MAX_RESOURCE_BYTES, Refused
 from schemas.adapters.otlp_json import Item
 from schemas.adapters.signal import (
     ERROR,
@@ -18,7 +19,7 @@ from schemas.adapters.signal import (
     Resource,
     Signal,
 )
-from schemas.adapters.wire import parts
+from schemas.adapters.wire import field, parts
 
 
 def read(body: bytes, logs: bool) -> Iterator[Item]:
@@ -32,21 +33,36 @@ def read(body: bytes, logs: bool) -> Iterator[Item]:
 
 def _group(group: bytes, logs: bool) -> Iterator[Item]:
     resource = Resource()
+    written: bytes | None = b""  # None: not known, or too long to be kept with each record
     for part in parts(group, 1):
+        if isinstance(part, Refused):
+            break  # told below; what was read before it holds
         try:
-            proto = ProtoResource.FromString(part) if isinstance(part, bytes) else None
-            resource = Resource(_attributes(proto.attributes) if proto else {})
+            resource = Resource(_attributes(ProtoResource.FromString(part).attributes))
+            written = field(1, part) if len(part) <= MAX_RESOURCE_BYTES else None
         except (DecodeError, Refused):
-            yield Refused("resource", "not valid protobuf"), _same(group)
+            yield Refused("resource", "not valid protobuf"), _same(field(1, group))
+            written = None
+            break
     for scope in parts(group, 2):
         if isinstance(scope, Refused):
-            yield scope, _same(group)
+            yield scope, _same(field(1, group))
             continue
         for item in parts(scope, 2):
             if isinstance(item, Refused):
-                yield item, _same(scope)
+                yield item, partial(_export, written, scope)
             else:
-                yield _signal(item, logs, resource), _same(item)
+                yield _signal(item, logs, resource), partial(_alone, written, item)
+
+
+def _export(resource: bytes | None, scope: bytes) -> bytes:
+    """A scope as an export of its own, so that it can be converted again."""
+    return scope if resource is None else field(1, resource + field(2, scope))
+
+
+def _alone(resource: bytes | None, item: bytes) -> bytes:
+    """A record as an export of its own."""
+    return item if resource is None else _export(resource, field(2, item))
 
 
 def _signal(item: bytes, logs: bool, resource: Resource) -> Signal | Refused:

@@ -25,6 +25,15 @@ def parts(data: bytes, number: int, cut: bool = False) -> Iterator[bytes | Refus
         at = end
 
 
+def field(number: int, content: bytes) -> bytes:
+    """A length-delimited field, as `parts` finds it (numbers below 16)."""
+    size, head = len(content), bytearray((number << 3 | LENGTH,))
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes(head) + bytes((size,)) + content
+
+
 def export(data: bytes, cut: bool = False) -> str | None:
     """`otlp-traces` or `otlp-logs` if the bytes are an export request, else None.
 
