@@ -9,7 +9,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ MAX_SINGLE = 1000  # records of one request that get an entry each
 DEFAULT_MAX_BYTES = 256 * 2**20
 DEFAULT_KEEP_S = 14 * 86_400
 DROP_STEP = 64
+PAGE = 100  # entries read at a time
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS originals (
@@ -154,6 +155,22 @@ class Quarantine:
                 (source, limit),
             )
         ]
+
+    def oldest(self, source: str | None = None) -> Iterator[Entry]:
+        """All entries there are now, the oldest first; they may be removed on the way."""
+        until, at, row = self._wall(), float("-inf"), 0
+        while True:
+            rows = self._select(
+                f"SELECT rowid, {_COLUMNS} FROM originals WHERE source = coalesce(?, source)"  # noqa: S608
+                " AND (at, rowid) > (?, ?) AND at <= ? ORDER BY at, rowid LIMIT ?",
+                (source, at, row, until, PAGE),
+            )
+            for row, *rest in rows:
+                entry = _entry(rest)
+                at = entry.at
+                yield entry
+            if len(rows) < PAGE:
+                return
 
     def get(self, id: str) -> Entry | None:
         """One entry by its id, or by an unambiguous beginning of it."""

@@ -1,6 +1,6 @@
 """Converts rejected originals again; what passes now goes to the journal, or to Kafka."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,17 +33,18 @@ def retry(
     settings: Settings,
     id: str | None,
     source: str | None,
-    limit: int,
+    limit: int | None,
     append: Append | None = None,
     pepper: Pepper | None = None,
 ) -> Told:
-    """Tries one entry, or the newest of a source, or of all.
+    """Tries one entry, or those of a source, or all.
 
     What a sender may write is decided by its token as it is configured now, so that adding a
     tenant to a token and retrying accepts what was refused. An entry goes when every record in it
     passes.
 
     Args:
+        limit: only the newest so many; None for all, the oldest first.
         append: stores the lines of a source (default: in the journal of the data directory).
         pepper: of the installation (default: that of the data directory).
     """
@@ -52,7 +53,9 @@ def retry(
     known = tokens.load(data, settings)
     pepper = pepper or Pepper.load(data / "pepper")
     one = quarantine.get(id) if id else None
-    entries = ([one] if one else []) if id else quarantine.entries(limit, source)
+    entries: Iterable[Entry] = [one] if one else []
+    if not id:
+        entries = quarantine.oldest(source) if limit is None else quarantine.entries(limit, source)
     told = Told()
     with ExitStack() as closing:
         closing.callback(quarantine.close)

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action.add_argument("id", metavar="ID")
         elif name != "pull":
             action.add_argument("--source", metavar="NAME", help="only of this sender or file")
-            action.add_argument("--limit", type=int, default=DEFAULT_LIMIT, metavar="N")
+            default = DEFAULT_LIMIT if name == "list" else None
+            help = f"only the newest N (default: {default or 'all'})"
+            action.add_argument("--limit", type=int, default=default, metavar="N", help=help)
         if name in ("retry", "pull"):
             add_kafka(action)
         if name == "retry":
