@@ -19,6 +19,7 @@ _NEWLINE, _QUOTE, _COMMA, _COLON, _OPEN, _CLOSE = 10, 34, 44, 58, 123, 125
 _MOST_DIGITS = 15  # below 2**53, so that a quotient by a power of ten is rounded right
 _TENS = 10.0 ** np.arange(23)  # those that a float holds exactly
 _DAY_MS = 86_400_000
+_INSTANT = len('2026-10-01T00:00:00Z"')
 _TRUE, _FALSE, _NULL = (np.frombuffer(word, np.uint8) for word in (b"true", b"false", b"null"))
 _PLAIN = np.zeros(256, np.bool_)  # bytes that stand for themselves inside a text
 _PLAIN[32:127] = True
@@ -168,7 +169,7 @@ def _value(data: Any, at: int, field: int, shape: Any) -> Any:
 def _count(data: Any, at: int, most: int) -> Any:
     begin, number = at, 0
     while 48 <= data[at] <= 57 and at - begin <= _MOST_DIGITS:
-        number = 10 * number + data[at] - 48
+        number = 10 * number + np.int64(data[at]) - 48
         at += 1
     digits = at - begin
     if digits == 0 or digits > _MOST_DIGITS or (digits > 1 and data[begin] == 48):
@@ -186,7 +187,7 @@ def _amount(data: Any, at: int, most: int, scale: float) -> Any:
         if data[at] == 46:
             point = at
         else:
-            number = 10 * number + data[at] - 48
+            number = 10 * number + np.int64(data[at]) - 48
         at += 1
         if at - begin > _MOST_DIGITS + 1:
             return 0, LEFT
@@ -196,8 +197,10 @@ def _amount(data: Any, at: int, most: int, scale: float) -> Any:
         return 0, LEFT
     power = behind
     if data[at] == 69 or data[at] == 101:  # such as 7.65e-05
+        if data[at + 1] != 45:
+            return 0, LEFT
         exponent = _digits(data, at + 2, 2, 99)
-        if data[at + 1] != 45 or exponent == LEFT:
+        if exponent == LEFT:
             return 0, LEFT
         power += exponent
         at += 4
@@ -250,13 +253,15 @@ def _digits(data: Any, at: int, count: int, most: int) -> int:
     for place in range(at, at + count):
         if not 48 <= data[place] <= 57:
             return LEFT
-        number = 10 * number + data[place] - 48
+        number = 10 * number + np.int64(data[place]) - 48
     return number if number <= most else LEFT
 
 
 @inlined
 def _instant(data: Any, at: int) -> Any:
     """`2026-10-01T00:00:00.123456Z` in ms since 1970, and the place behind its closing quote."""
+    if at + _INSTANT > len(data):  # every other value is read up to its end, this one by places
+        return 0, LEFT
     year, month = _digits(data, at, 4, 9999), _digits(data, at + 5, 2, 12)
     day, hour = _digits(data, at + 8, 2, 31), _digits(data, at + 11, 2, 23)
     minute, second = _digits(data, at + 14, 2, 59), _digits(data, at + 17, 2, 59)
@@ -276,7 +281,7 @@ def _instant(data: Any, at: int) -> Any:
         at += 1
         while 48 <= data[at] <= 57:
             if at - point <= 3:
-                ms = 10 * ms + data[at] - 48
+                ms = 10 * ms + np.int64(data[at]) - 48
             at += 1
         fraction = at - point - 1
         if not 1 <= fraction <= 6:

@@ -1,6 +1,9 @@
 """The scanner takes what the decoder takes, with the same values, and leaves it all else."""
 
 import json
+import os
+import subprocess
+import sys
 from random import Random
 from typing import Any
 
@@ -42,6 +45,31 @@ def found(lines: list[bytes]) -> tuple[list[list[int] | None], int]:
         place for place, one in enumerate(result) if one is None
     }
     return result, sum(one is not None for one in block.records._known)
+
+
+CUT = """
+import sys
+from schemas.reader import Reader
+for line in sys.stdin.buffer.read().split(b"\\n"):
+    for end in range(len(line) + 1):
+        assert 0 <= Reader().read(line[:end]).lines <= 1
+"""
+
+
+def test_no_line_is_read_beyond_its_block_wherever_it_is_cut() -> None:
+    lines = [
+        b'{"timestamp":"2026-10-01T00:00:00.123456Z","cost.usd":7.65e-05,"call.ids":["a","b"]',
+        b'{"cost.usd":1e', b'{"cost.usd":1e-', b'{"timestamp":"',
+        b'{"timestamp":"2026-10-01T00:00:00', b'{"gen_ai.usage.input_tokens":123456}',
+        b'{"status":"ok","tool.side_effect":true,"http.response.status_code":200,"tenant.id":null}',
+    ]  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-c", CUT],
+        input=b"\n".join(lines),
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},  # compiled loops do not look where they read
+        capture_output=True,
+    )
+    assert 0 == ended.returncode, ended.stderr.decode()
 
 
 def cut_out(lines: list[bytes], name: str, width: int) -> list[tuple[str, str | None]]:
