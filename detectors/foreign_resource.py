@@ -57,7 +57,8 @@ class ForeignResource(Detector):
             "Find out why the tool does not check the tenant; tell the owner's tenant.",
         ),
         blind_spot="a resource that its owner never used while we watched; a wrong registry",
-        needs=("tenant.id", "resource.id", "resource.owner.tenant_id"),
+        needs=("tenant.id", "resource.id"),
+        helps=("resource.owner.tenant_id",),
     )
     takes = "resource_call"
     lane = "session"

@@ -191,7 +191,8 @@ def test_detectors_say_what_a_source_does_not_cover(capsys: pytest.CaptureFixtur
     assert 0 == run("detectors", "--source", "litellm", "--json")
     covered = {row["id"]: row["coverage"] for row in map(json.loads, told(capsys)[0].splitlines())}
     assert "covered" == covered["key-probe"]
-    assert covered["foreign-resource"].startswith("not covered: no resource")
+    assert "covered" == covered["foreign-resource"]
+    assert "not covered: no tool.result.truncated" == covered["tool-truncation"]
     assert 2 == run("detectors", "--source", "nope")
     assert "litellm" in told(capsys)[1]
 

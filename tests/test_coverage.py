@@ -24,6 +24,15 @@ def test_fields_that_are_missing_are_named() -> None:
     assert [] == missing(ABOUT["usage-gap"], "litellm")
 
 
+@pytest.mark.parametrize("source", ["litellm", "otlp"])
+def test_resources_that_arguments_name_are_enough_for_those_who_watch_resources(
+    source: str,
+) -> None:
+    assert [] == missing(ABOUT["foreign-resource"], source)
+    assert [] == missing(ABOUT["resource-enumeration"], source)
+    assert "tool.result.sampled_ids" in missing(ABOUT["leaked-canary"], source)
+
+
 def test_every_source_makes_calls() -> None:
     assert all("llm.request" in kinds(source) for source in sources())
 

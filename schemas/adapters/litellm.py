@@ -38,7 +38,7 @@ PROVIDES = frozenset(
     | {"client.address.quality", "user_agent.original", "gen_ai.tool.name", "gen_ai.tool.type"}
     | {"mcp.server.name", "mcp.method.name", "mcp.session.id", "mcp.protocol.version"}
     | {"tool.args.hash", "tool.args.size", "tool.result.size", "tool.side_effect"}
-    | {"tool.destination.ids", "content.input.hash", "content.output.hash"}
+    | {"tool.destination.ids", "resource.id", "content.input.hash", "content.output.hash"}
 )
 
 _HEX32 = re.compile(r"[0-9a-f]{32}")

@@ -34,7 +34,8 @@ PROVIDES = (
         | {"error.type", "error.native_type", "error.origin", "http.response.status_code"}
         | {"http.request.resend_count", "retry.evidence", "idempotency_key.id", "client.address"}
         | {"client.address.quality", "tool.args.hash", "tool.args.size", "tool.result.size"}
-        | {"tool.side_effect", "tool.destination.ids", "content.input.hash", "content.output.hash"}
+        | {"tool.side_effect", "tool.destination.ids", "resource.id"}
+        | {"content.input.hash", "content.output.hash"}
     )
 )
 
