@@ -165,9 +165,9 @@ class Quarantine:
                 " AND (at, rowid) > (?, ?) AND at <= ? ORDER BY at, rowid LIMIT ?",
                 (source, at, row, until, PAGE),
             )
-            for row, *rest in rows:
-                entry = _entry(rest)
-                at = entry.at
+            for found in rows:
+                entry = _entry(found[1:])
+                at, row = entry.at, found[0]
                 yield entry
             if len(rows) < PAGE:
                 return
