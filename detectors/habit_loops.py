@@ -12,6 +12,10 @@ LEAST_SCALE = 0.2  # a steady key's tail is never thinner (log units)
 SMALL_SCALE = 0.6  # of the tail while there are too few peaks
 SMALL_RATE = 0.02  # share of windows above mean + 2 sd of a small habit
 MOST_LOG = 40.0  # of a limit: beyond it everything is usual
+RISE = log(4.0)  # a day, of the logarithm of a limit: no habit is taught faster
+RARE = log(0.01)  # alerts a month of the limit that is held back
+FREE_MONTHS = 0.2  # age from which habits are held back; before, a key has to find its level
+DAY_MONTHS = 1 / 30
 
 
 @compiled
@@ -36,8 +40,11 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
             first[key] = windows[at]
         else:
             months = (version[key, 0] - first[key] + 1) * months_per_window
+            rise = _rise(version, key, months, months_per_window)
             for place in range(len(learned)):
+                _, above, scale, rate = tails[key, place]
                 _describe(small, tall, key, place, months, enough, tails, key)
+                _hold_back(tails, key, place, (above, scale, rate), rise)
             for place in range(len(counted)):
                 counts[key, place] = count[key, place]
             for place in range(len(recorded)):
@@ -82,12 +89,15 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
         before = version[key, 0] > windows[at] - 2
         known[at] = max(n[key] - before, 0)
         months = (version[key, 0] - first[key] + 1) * months_per_window
+        rise = _rise(version, key, months, months_per_window)
         for place in range(len(learned)):
             if known[at] == 0 or before:
                 for part in range(4):
                     tails[at, place, part] = old[0][key, place, part] if known[at] else 0
             else:
                 _describe(small, tall, key, place, months, enough, tails, at)
+                _, above, scale, rate = old[0][key, place]
+                _hold_back(tails, at, place, (above, scale, rate), rise)
         for place in range(len(counted)):
             counts[at, place] = old[1][key, place] if before else count[key, place]
         for place in range(len(recorded)):
@@ -116,6 +126,25 @@ def _describe(
     tails[at, place, 1] = lowest
     tails[at, place, 2] = max(total / high - lowest, LEAST_SCALE)
     tails[at, place, 3] = log(high) - log(months)
+
+
+@inlined
+def _rise(version: Any, key: int, months: float, months_per_window: float) -> float:
+    """How much higher the newest version's limit may lie than that of the version before."""
+    if version[key, 1] < 0 or months < FREE_MONTHS:
+        return MOST_LOG
+    windows = np.float64(version[key, 0] - version[key, 1])
+    return float(windows * months_per_window / DAY_MONTHS * RISE)
+
+
+@inlined
+def _hold_back(tails: Any, at: int, place: int, before: Any, rise: float) -> None:
+    """Where its rare limit rose too fast, a tail is the one before, that much higher."""
+    above, scale, rate = before
+    most = np.float64(above) + np.float64(scale) * (np.float64(rate) - RARE) + rise
+    now = tails[at, place]
+    if np.float64(now[1]) + np.float64(now[2]) * (np.float64(now[3]) - RARE) > most:
+        now[1], now[2], now[3] = np.float64(above) + rise, scale, rate
 
 
 @inlined

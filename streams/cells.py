@@ -104,8 +104,7 @@ class Cells:
         """Puts back what `state` gave; returns the rows, in the same order."""
         cells = self.take(len(state["key"]))
         for name in self._columns:
-            if name in state:  # an older snapshot knows no tenants
-                getattr(self, name)[cells] = state[name]
+            getattr(self, name)[cells] = state[name]
         for at, limits in state["base"]:
             self._base[int(cells[at])] = np.array(limits, np.int64)
         return cells

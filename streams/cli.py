@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 EXIT_OK = 0
-EXIT_FINDINGS = 1  # with --fail-on
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
 # Errors that say themselves what to do; named, not imported, so that --help stays fast.

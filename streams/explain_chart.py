@@ -12,7 +12,6 @@ from schemas.records import Rollup
 MAX_POINTS = 24 * 31  # windows of one entity that are drawn
 TEXT_ROWS = 24
 TEXT_WIDTH = 40
-DAYS_BEFORE = 14.0
 
 
 @dataclass(frozen=True, slots=True)

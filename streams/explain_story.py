@@ -169,15 +169,10 @@ def _usual(parts: list[Contribution], evidence: Finding, since: str | None) -> s
             return f"{number(decided.typical)} {decided.unit}, as far as remembered"
         limit = "" if decided.limit is None else f"at most {number(decided.limit)} {decided.unit}: "
         return f"{limit}a fixed limit, the same for every key; no habit decided this"
-    told = evidence["usual"][decided.feature]
-    whose = {"pool": "its tenant's keys, because it is young", "own": "this key's own past"}.get(
-        str(told.get("from", "own")), "this key's own past"
-    )
-    began = told.get("since") or since
     return (
         f"{number(decided.typical or 0)} {decided.unit}, above {number(decided.limit or 0)} too"
-        f" rarely for the alert budget; learned from {decided.windows:,} windows of {whose}"
-        + (f", since {began} or before" if began else "")
+        f" rarely for the alert budget; learned from {decided.windows:,} windows of this key's"
+        " own past" + (f", since {since} or before" if since else "")
     )
 
 

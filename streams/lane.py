@@ -212,4 +212,4 @@ class Lane:
         ):
             teller.load(saved["told"], windows.load(saved, numbers))
         if self.tenants is not None:
-            self.tenants.load(state.get("tenants", []))
+            self.tenants.load(state["tenants"])

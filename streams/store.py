@@ -153,11 +153,6 @@ class Store:
         """Those kept, newest first, loaded one by one."""
         return Findings.of(self).snapshots_until(2**62)
 
-    def drop_snapshots(self) -> None:
-        """Forgets them all (the journal will be judged again from its beginning)."""
-        with self._lock, writing(self.engine) as connection:
-            connection.execute(delete(SNAPSHOTS))
-
     def close(self) -> None:
         """Closes idle connections."""
         self.engine.dispose()

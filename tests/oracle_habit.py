@@ -59,6 +59,10 @@ class Habit:
                 scale = max(excess, loops.LEAST_SCALE)
                 rest = (high[0][0], scale, log(len(high)) - log(months))
             tail[name] = tuple(np.float32(x) for x in (expm1(mean.get()), *rest))
+            if self.versions and months >= loops.FREE_MONTHS:
+                before, *_ = self.versions[-1]
+                rise = (number - before) * (spec.width_ms / MONTH_MS) / loops.DAY_MONTHS
+                tail[name] = held_back(tail[name], self.versions[-1][3][name], rise * loops.RISE)
         if usual:
             for law in spec.recorded:
                 self.records[law.feature] = max(self.records[law.feature], totals[law.feature])
@@ -80,6 +84,14 @@ class Habit:
         peaks.append([value, number])
         peaks.sort()
         del peaks[: -constants.PEAKS]
+
+
+def held_back(now: Any, before: Any, rise: float) -> Any:
+    """A tail whose rare limit has not risen faster than it may."""
+    reach, most = (float(t[1]) + float(t[2]) * (float(t[3]) - loops.RARE) for t in (now, before))
+    if reach <= most + rise:
+        return now
+    return (now[0], np.float32(float(before[1]) + rise), before[2], before[3])
 
 
 def tail_limit(tail: Any, share: float) -> float:

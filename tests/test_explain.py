@@ -77,15 +77,6 @@ def test_a_habit_says_from_how_many_windows_since_when_and_how_improbable(
     assert "tokens in the window credential/" in told(pairs, "seen")
 
 
-def test_a_pool_is_called_a_pool(spend: dict[str, Any]) -> None:
-    evidence = spend["evidence"]
-    pooled = {k: {**v, "from": "pool", "since": "2026-09-30"} for k, v in evidence["usual"].items()}
-    text = told(story({**spend, "evidence": {**evidence, "usual": pooled}}), "usual")
-
-    assert "windows of its tenant's keys" in text
-    assert "since 2026-09-30" in text
-
-
 def test_a_key_without_a_past_was_judged_by_a_fixed_limit() -> None:
     young = [call(i, input_tokens=9_000_000) for i in range(3)]
     [found] = raised(young, "stolen-key-spend")[:1]

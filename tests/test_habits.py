@@ -13,6 +13,7 @@ from detectors.habit_loops import FADING
 from detectors.habits import PEAKS, PROMOTE_AFTER, Habits, limits
 from streams.snapshot import pack, unpack
 
+DAY_MS = 86_400_000
 TOKENS = CREDENTIAL_5M.index["tokens"]
 ONE = np.array([0])
 
@@ -182,3 +183,31 @@ def test_windows_without_learned_features_only_count() -> None:
     habit.learn(ONE, np.array([5]), totals, np.ones(1, np.bool_))
 
     assert 1 == habit.n[0]
+
+
+@pytest.mark.parametrize("spec", [CREDENTIAL_5M, CREDENTIAL_1H], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("share", [0.01, 0.2])
+def test_a_patient_thief_teaches_a_habit_no_more_than_fourfold_a_day(
+    spec: WindowSpec, share: float
+) -> None:
+    habit, rng, a_day = Habits(spec), Random(1), DAY_MS // spec.width_ms
+    for window in range(10 * a_day):
+        if rng.random() < 0.6:
+            learn(habit, window, int(rng.lognormvariate(9, 1.2)), spec=spec)
+    begin = 10 * a_day
+    usual = limit_at(habit, begin + 1, share)
+
+    for window in range(begin, begin + 3 * a_day):  # whatever is not found, is used
+        learn(habit, window, int(0.95 * limit_at(habit, window, share)), spec=spec)
+        days = (window + 2 - begin) / a_day
+        assert limit_at(habit, window + 2, share) <= 1.02 * usual * 4 ** (days + 1 / a_day)
+
+    assert limit_at(habit, begin + 3 * a_day, share) > 4 * usual  # a new level is learned in time
+
+
+def test_a_young_key_finds_its_level_at_once() -> None:
+    habit = Habits(CREDENTIAL_1H)
+    for window in range(20):
+        learn(habit, window, 1000 * 4**window, spec=CREDENTIAL_1H)
+
+    assert limit_at(habit, 21) > 1000 * 4**19

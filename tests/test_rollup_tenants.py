@@ -1,12 +1,9 @@
 """A rollup says whose key it is, however the stream is cut, and after a restart."""
 
-from typing import Any
-
 import numpy as np
 
 from schemas.records import Rollup
 from streams.pipeline import Pipeline
-from streams.snapshot import pack, unpack
 from streams.window_tenants import SPARE, WindowTenants
 from tests.detecting import HOUR, KEY, call
 
@@ -44,26 +41,6 @@ def test_a_rollup_names_the_tenant_of_its_key_and_no_cut_or_restart_changes_it()
     assert {(KEY, "acme"), (OTHER, "globex"), (OTHER, "initech")} >= named > {(KEY, "acme")}
     assert whole == rolled(7) == rolled(1)
     assert whole == rolled(97, restart=True)
-
-
-def test_a_snapshot_from_before_tenants_were_kept_is_read() -> None:
-    def without(state: Any) -> Any:
-        if isinstance(state, dict):
-            older = {k: without(v) for k, v in state.items() if k != "tenants"}
-            return {k: v for k, v in older.items() if k != "tenant" or "first_ms" not in older}
-        return [without(each) for each in state] if isinstance(state, list) else state
-
-    first, rest = lines()[:120], lines()[120:]
-    pipeline = Pipeline()
-    pipeline.process(b"\n".join(first))
-    state = without(unpack(pipeline.snapshot()))
-    state.pop("version")
-
-    again = Pipeline.restore(pack(state)).process(b"\n".join(rest)).rollups
-
-    assert [(r.entity, r.totals) for r in again] == [
-        (r.entity, r.totals) for r in pipeline.process(b"\n".join(rest)).rollups
-    ]
 
 
 def test_a_key_without_a_tenant_has_rollups_without_one() -> None:

@@ -63,14 +63,6 @@ class Client:
     cron_s: int = 0
     migration: tuple[int, str] | None = None
 
-    @property
-    def usd_per_call(self) -> float:
-        """What one usual call costs, roughly; see `schemas.samples.lines.MODELS`."""
-        from schemas.samples.lines import MODELS
-
-        _, price_in, price_out = MODELS[self.model]
-        return (self.tokens_in * price_in + self.tokens_out * price_out) / 1e6
-
 
 def make_clients(seed: int, per_tenant: int = KEYS_PER_TENANT) -> list[Client]:
     """Every key of every tenant, the busiest first within its tenant."""

@@ -42,7 +42,6 @@ from schemas.samples.retry_storm import (
 from schemas.samples.staged import Staged
 
 DAYS = 14
-QUIET_DAYS = 4  # nothing is staged before, so that habits can form
 MAX_DISORDER_MS = 2000
 TYPICAL_DISORDER_MS = 200
 
