@@ -73,31 +73,37 @@ class PoolSaturation(Detector):
         if service is None or key is None or event.error_origin == "provider":
             return
         now = time_ms // MINUTE_MS
-        calls, waited, keys = self._minute(service, now)
+        calls, waited, keys, first = self._minute(service, now)
         keys = keys if key in keys or len(keys) >= MAX_KEYS else [*keys, key]
-        self._memory.put(
-            f"{service}\0{now}", [calls + 1, waited + round(event.latency_ms or 0), keys]
+        mine = [time_ms, event.event_id]
+        first = min(first or mine, mine)
+        waited += round(event.latency_ms or 0)
+        self._memory.put(f"{service}\0{now}", [calls + 1, waited, keys, first])
+        full = {m for m in range(now - MINUTES + 1, now + MINUTES) if self._full(service, m)}
+        for start in range(now - MINUTES + 1, now + 1):
+            row = range(start, start + MINUTES)
+            if full.issuperset(row):
+                yield self._verdict([self._minute(service, minute) for minute in row])
+
+    @staticmethod
+    def _verdict(minutes: list[list[Any]]) -> Verdict:
+        """Minutes in a row; the last one decides, whichever was complete last."""
+        seconds = sum(waited for _, waited, _, _ in minutes) / 1000
+        time_ms, id = minutes[-1][3]
+        return Verdict(
+            f"callers of several keys gave up waiting in {MINUTES} minutes in a row,"
+            f" {STALLED} or more in each",
+            {
+                "gave_up": sum(calls for calls, _, _, _ in minutes),
+                "keys": len({one for _, _, keys, _ in minutes for one in keys}),
+                "waiting_at_once": round(seconds / 60 / MINUTES, 1),
+            },
+            decisive=(id, time_ms),
         )
-        full = [m for m in range(now - MINUTES + 1, now + MINUTES) if self._full(service, m)]
-        starts = (
-            at for at in range(now - MINUTES + 1, now + 1) if {*range(at, at + MINUTES)} <= {*full}
-        )
-        if (start := next(starts, None)) is not None:
-            minutes = [self._minute(service, at) for at in range(start, start + MINUTES)]
-            seconds = sum(waited for _, waited, _ in minutes) / 1000
-            yield Verdict(
-                f"callers of several keys gave up waiting in {MINUTES} minutes in a row,"
-                f" {STALLED} or more in each",
-                {
-                    "gave_up": sum(calls for calls, _, _ in minutes),
-                    "keys": len({one for *_, keys in minutes for one in keys}),
-                    "waiting_at_once": round(seconds / 60 / MINUTES, 1),
-                },
-            )
 
     def _minute(self, service: str, minute: int) -> list[Any]:
-        return self._memory.get(f"{service}\0{minute}") or [0, 0, []]
+        return self._memory.get(f"{service}\0{minute}") or [0, 0, [], None]
 
     def _full(self, service: str, minute: int) -> bool:
-        calls, _, keys = self._minute(service, minute)
+        calls, _, keys, _ = self._minute(service, minute)
         return calls >= STALLED and len(keys) >= KEYS

@@ -71,3 +71,17 @@ def test_the_order_of_arrival_does_not_show() -> None:
     ]
 
     assert 1 == len({tuple(f.id for f in alone(order, NAME)) for order in [lines, *orders]})
+
+
+@pytest.mark.parametrize("before", range(MINUTES + 1))
+def test_the_order_of_arrival_does_not_show_around_midnight(before: int) -> None:
+    """A row of minutes of which so many are of the day before."""
+    calm = [call(0, id="calm")]
+    lines = [one for at in range(MINUTES + 1) for one in minute(24 * 60 - before + at)]
+    orders = [lines, lines[::-1], *(Random(s).sample(lines, len(lines)) for s in range(3))]
+    told = [
+        {found.id for found in alone([*calm, *order], NAME, lateness_s=240)} for order in orders
+    ]
+
+    assert [told[0]] * len(orders) == told
+    assert (2 if before == MINUTES else 1) == len(told[0])
