@@ -41,7 +41,8 @@ class LoggingTamper(Detector):
 
     Source: resale proxies drop keys whose invocation logging is on, and intruders delete it
     (Permiso 2024-10, Sysdig 2025-11).
-    Blind spot: logging that is switched off where no control-plane log is kept.
+    Blind spot: logging that is switched off where no control-plane log is kept; actors whom nothing
+    names (key, user, account, address, tenant) are told as one, `unknown`.
 
     >>> from schemas.testing import record
     >>> event = record(kind="llm.control_plane", user_id="eve", status="ok",
@@ -65,14 +66,16 @@ class LoggingTamper(Detector):
             "Switch logging on again, and note the span in which it was off.",
             "Compare the provider's usage of that span with what the gateway saw.",
         ),
-        blind_spot="logging that is switched off where no control-plane log is kept",
+        blind_spot="logging that is switched off where no control-plane log is kept; actors whom"
+        " nothing names are told as one",
         needs=("gen_ai.operation.name", "status"),
         kinds=("llm.control_plane",),
     )
     takes = "control_plane"
 
     def entity(self, event: Record) -> str | None:
-        return event.api_key_id or event.user_id or event.cloud_account_id
+        named = event.api_key_id or event.user_id or event.cloud_account_id
+        return named or event.client_address or event.tenant_id
 
     def inspect(self, event: Record, time_ms: int) -> Iterable[Verdict]:
         action = (event.operation_name or "").lower()

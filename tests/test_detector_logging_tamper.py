@@ -51,3 +51,22 @@ def test_automation_on_the_list_is_quiet() -> None:
     assert [] == alone([action("StopLogging")], NAME, support={"eve"})
     key = "hmac:00000000000000aa"
     assert [] == alone([action("StopLogging", key=key)], NAME, support={key})
+
+
+def test_actors_are_told_apart_by_whatever_names_them() -> None:
+    named = {"user_id": None, "tenant": None, "address": None}
+    lines = [
+        action("StopLogging", **{**named, name: value})
+        for name, value in [
+            ("cloud_account_id", "123456789012"),
+            ("address", "203.0.113.7"),
+            ("address", "203.0.113.8"),
+            ("tenant", "globex"),
+        ]
+    ]
+    found = {one.entity.id for one in alone(lines, NAME)}
+
+    assert {"123456789012", "203.0.113.7", "203.0.113.8", "globex"} == found
+    assert ["unknown"] == [
+        one.entity.id for one in alone([action("StopLogging", **named)] * 2, NAME)
+    ]
