@@ -9,7 +9,7 @@ from schemas.decode import Record
 
 HORIZON_MS = 24 * HOUR_MS
 MAX_ANSWERS = 200_000  # remembered per generation
-MAX_GIVEN = 16  # of one answer, the first ones
+MAX_GIVEN = 16  # of one answer, the first ones; later ones are compared with these alone
 
 
 class Given(NamedTuple):

@@ -21,7 +21,8 @@ class EchoedResponse(Detector):
     Source: in March 2023 a cancelled request left its answer in a pooled connection, and the next
     user got it (redis-py, ChatGPT: 1.2 % of subscribers in nine hours); CVE-2026-25536 routed
     answers of one MCP transport to the wrong client.
-    Blind spot: answers without fingerprints or shorter than 64 tokens; a leak inside one tenant.
+    Blind spot: answers without fingerprints or shorter than 64 tokens; a leak inside one tenant; of
+    an answer given more often than 16 times a day, only the first 16 are compared with the others.
 
     >>> from schemas.testing import record
     >>> answer = dict(content_output_hash="hmac:a", output_tokens=300)
@@ -47,7 +48,8 @@ class EchoedResponse(Detector):
             "Look for cancelled requests just before: a connection was given back with an answer.",
             "List all answers of that instance since then; tell both tenants.",
         ),
-        blind_spot="answers without fingerprints or shorter than 64 tokens; leaks in one tenant",
+        blind_spot="answers without fingerprints or shorter than 64 tokens; leaks in one tenant;"
+        " of an answer given more than 16 times a day, pairs without one of the first 16",
         needs=("tenant.id", "content.input.hash", "content.output.hash"),
     )
     takes = "marked_answer"

@@ -20,7 +20,8 @@ class SharedCache(Detector):
 
     Source: LiteLLM's cache key named model and messages but no team (#29955); a semantic router's
     cache gave one user another's answer at similarity .91 (vLLM semantic-router #2134).
-    Blind spot: answers without fingerprints; caches of a provider, which only timing shows.
+    Blind spot: answers without fingerprints; caches of a provider, which only timing shows; of an
+    answer given more often than 16 times a day, only the first 16 are compared with the others.
 
     >>> from schemas.testing import record
     >>> answer = dict(prompt="hmac:p", content_output_hash="hmac:a", output_tokens=300)
@@ -46,7 +47,8 @@ class SharedCache(Detector):
             "Turn the cache off for shared routes until it is; empty it.",
             "List which answers were read by whom, and tell tenants whose data crossed.",
         ),
-        blind_spot="answers without fingerprints; a provider's own cache, which only timing shows",
+        blind_spot="answers without fingerprints; a provider's own cache, which only timing shows;"
+        " of an answer given more than 16 times a day, pairs without one of the first 16",
         needs=("tenant.id", "content.input.hash", "content.output.hash"),
     )
     takes = "marked_answer"

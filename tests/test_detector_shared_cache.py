@@ -4,6 +4,7 @@ from itertools import permutations
 
 import pytest
 
+from detectors.answers import MAX_GIVEN
 from detectors.features import LONG_ANSWER_TOKENS
 from detectors.shared_cache import FASTER
 from schemas.finding import Finding
@@ -93,3 +94,13 @@ def test_the_order_of_arrival_does_not_show() -> None:
 
     assert 1 == len(ids)
     assert 2 == len(next(iter(ids)))
+
+
+def test_only_the_first_times_of_an_answer_are_compared_with_the_others() -> None:
+    same = {"cost_usd": None, "latency_ms": None}
+    first = [answer(i, **same) for i in range(MAX_GIVEN)]
+    leak = {"response_id": "r", **same}
+    later = [answer(60, "globex", **leak), answer(61, "initech", **leak)]
+
+    assert 1 == len(told(*first[1:], *later))
+    assert [] == told(*first, *later)
