@@ -31,6 +31,7 @@ from streams.snapshot import BadSnapshot
 
 TELL_EVERY_S = 0.2
 JUDGE_EVERY_S, JUDGE_AT_LEAST_S = 0.2, 1.0
+TURN_SHARE = {True: 0.4, False: 0.2}  # of the time, for judging little: the first lane, the others
 ENOUGH_BYTES = 1 << 17  # packed; some thousands of events
 
 log = logging.getLogger("tripmeter.worker")
@@ -42,6 +43,7 @@ class Run(Reading):
     def __init__(self, shard: Shard, ledger: Ledger, turn: int) -> None:
         super().__init__(shard.next, turn)
         self.shard = shard
+        self.first = shard.lane.name == FIRST
         self.ledger = ledger
         self.judged_at = self.cost_s = 0.0
         self.fed = 0  # bytes of records that nobody judged yet
@@ -65,7 +67,7 @@ class Runs:
         self._seal = seal
         self._reader = reader
         self.set_aside = 0
-        self.pause_s = JUDGE_EVERY_S
+        self._pause_s = {True: JUDGE_EVERY_S, False: JUDGE_EVERY_S}  # of the first lane, the others
         self.runs: dict[TP, Run] = {}
         self.events = self.restored = 0
         self.longest_pause_s = self._told_at = 0.0
@@ -124,7 +126,7 @@ class Runs:
                 run.shard.decide(decided)
                 if again is not None:
                     return again
-        if run.fed >= ENOUGH_BYTES or time.monotonic() - run.judged_at >= self.pause_s:
+        if run.fed >= ENOUGH_BYTES or self._waited(run, time.monotonic()):
             return await self.judge(run)
         return None
 
@@ -208,16 +210,22 @@ class Runs:
     def due(self, now: float) -> list[tuple[TP, Run]]:
         """Shards that took records and have waited long enough to judge them.
 
-        A turn of all shards may take half the time between two turns, so that small blocks, which
-        cost as much as large ones, do not keep a worker busy with nothing.
+        A turn of all shards of a lane may take a share of the time between two turns, so that small
+        blocks, which cost as much as large ones, do not keep a worker busy with nothing. Most of it
+        is for the first lane, where spending is judged, and which feeds the others.
         """
-        turn_s = sum(run.cost_s for run in self.runs.values())
-        self.pause_s = min(max(JUDGE_EVERY_S, 2 * turn_s), JUDGE_AT_LEAST_S)
-        return [
+        for first, share in TURN_SHARE.items():
+            turn_s = sum(run.cost_s for run in self.runs.values() if run.first == first)
+            self._pause_s[first] = min(max(JUDGE_EVERY_S, turn_s / share), JUDGE_AT_LEAST_S)
+        found = [
             (tp, run)
             for tp, run in self.runs.items()
-            if run.fed and not run.busy and now - run.judged_at >= self.pause_s
+            if run.fed and not run.busy and self._waited(run, now)
         ]
+        return sorted(found, key=lambda one: not one[1].first)
+
+    def _waited(self, run: Run, now: float) -> bool:
+        return now - run.judged_at >= self._pause_s[run.first]
 
     async def tick(self, now: float) -> None:
         """Tells the other lanes how far the first one is."""
