@@ -167,7 +167,8 @@ def _value(data: Any, at: int, field: int, shape: Any) -> Any:
 
 @inlined
 def _count(data: Any, at: int, most: int) -> Any:
-    begin, number = at, 0
+    begin = at
+    number: Any = 0
     while 48 <= data[at] <= 57 and at - begin <= _MOST_DIGITS:
         number = 10 * number + np.int64(data[at]) - 48
         at += 1
@@ -182,7 +183,8 @@ def _count(data: Any, at: int, most: int) -> Any:
 @inlined
 def _amount(data: Any, at: int, most: int, scale: float) -> Any:
     """A number with a point, in units of 1 / `scale`."""
-    begin, number, point = at, 0, -1
+    begin, point = at, -1
+    number: Any = 0
     while (48 <= data[at] <= 57) or (data[at] == 46 and point < 0):
         if data[at] == 46:
             point = at
@@ -249,7 +251,7 @@ def _list(data: Any, at: int, field: int, shape: Any) -> Any:
 
 @inlined
 def _digits(data: Any, at: int, count: int, most: int) -> int:
-    number = 0
+    number: Any = 0
     for place in range(at, at + count):
         if not 48 <= data[place] <= 57:
             return LEFT
@@ -275,7 +277,7 @@ def _instant(data: Any, at: int) -> Any:
     if day > _MONTH[month] + (leap and month == 2):
         return 0, LEFT
     at += 19
-    ms = 0
+    ms: Any = 0
     if data[at] == 46:
         point = at
         at += 1

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.decode import EPOCH, MILLISECOND
+from streams.redelivery import CONTENT
 
 Ints = npt.NDArray[np.int64]
 Held = tuple[int, Any, int]  # position, record, time
@@ -29,6 +30,7 @@ _SAME = attrgetter(
     "http_status",
     "error_type",
     "status",
+    *CONTENT,
 )
 
 

@@ -1,8 +1,9 @@
 """Recognises what was seen before: redelivered events, and other signals about the same call.
 
 - The same `event.id` with the same content is a *duplicate* and is dropped.
-- The same `event.id` with another key, time, usage or outcome is a *conflict*: it is judged, and
-  counted. Ids can be chosen by callers, so an id alone never makes an event disappear.
+- The same `event.id` with another key, time, usage, outcome, or any other of `CONTENT` is a
+  *conflict*: it is judged, and counted. Ids can be chosen by callers, so an id alone never makes an
+  event disappear.
 - Another signal (`ingest.source`) about a call already judged, joined on `event.id` or one of
   `call.ids`, *and* the key, *and* end times at most `TWIN_MS` apart, is *merged*: counted, not
   judged. Each signal about a call can be merged once. If it knows the prompt's fingerprint or a
@@ -24,6 +25,12 @@ Ints = npt.NDArray[np.int64]
 MAX_IDS = 4_000_000  # remembered; beyond it the oldest are forgotten early
 MAX_CONFLICTS = 64  # different events under one id that are told apart
 TWIN_MS = 2_000  # two signals about one call end at most this far apart
+CONTENT = (
+    "event_name", "tenant_id", "user_id", "conversation_id", "session_id", "request_model",
+    "tool_name", "tool_args_hash", "resource_id", "resource_owner_tenant_id", "content_input_hash",
+)  # fmt: skip
+"""Attributes that make two events under one id different, beside key, time, usage and outcome."""
+_SPREAD = np.int64(0x9E3779B97F4A7C15 - 2**64)
 _ODD = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], np.int64)
 
 
@@ -93,12 +100,15 @@ class Redelivery:
         return came, first
 
     def _signatures(self, columns: Columns) -> Ints:
-        """What makes two events with one id the same: key, time, usage and outcome."""
+        """What makes two events with one id the same: key, time, usage, outcome, content."""
         key = columns["key"].astype(np.int64)
         parts = (columns.times, columns["tokens"], columns["nanousd"], columns["outcome"])
         signature = key * _ODD[0]
         for odd, part in zip(_ODD[1:], parts, strict=True):
             signature = (signature ^ part) * odd
+        for name in CONTENT:
+            signature ^= columns.numbers(name)
+            signature *= _SPREAD
         return np.asarray(signature)
 
     def _is_new(

@@ -10,6 +10,11 @@ from tests.oracle_events import milliseconds, outcome, stamped, tokens
 JUMP_MS = 3_600_000
 TWIN_MS = 2_000
 STALE_MS = 240_000
+CONTENT = (
+    "event.name", "tenant.id", "user.id", "gen_ai.conversation.id", "session.id",
+    "gen_ai.request.model", "gen_ai.tool.name", "tool.args.hash", "resource.id",
+    "resource.owner.tenant_id", "content.input.hash",
+)  # fmt: skip
 
 
 class Admission:
@@ -55,7 +60,8 @@ class Admission:
     def _facts(event: dict[str, Any], time: int) -> tuple[Any, ...]:
         nano = round(event.get("cost.usd", 0.0) * 1e9)
         who = (event["event.id"], event.get("api_key.id"))
-        return (*who, time, tokens(event), nano, outcome(event))
+        what = tuple(event.get(name) for name in CONTENT)
+        return (*who, time, tokens(event), nano, outcome(event), *what)
 
     def seen(self, event: dict[str, Any], time: int) -> bool:
         """Whether this was judged before."""

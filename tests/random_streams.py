@@ -162,7 +162,8 @@ def _again(
         yield rng.choice(lines[-60:])  # redelivery
     elif chance < 0.08:
         more = event.get("gen_ai.usage.input_tokens", 0) + 7
-        yield line({**event, "gen_ai.usage.input_tokens": more})  # conflict
+        other = rng.choice([{"gen_ai.usage.input_tokens": more}, {"tenant.id": "t1"}])
+        yield line({**event, **other})  # conflict
     elif chance < 0.14:
         names = [f"call{number}a", f"call{number}b"]
         for copy in range(rng.choice([1, 2, 2, 3])):

@@ -124,6 +124,10 @@ MUTANTS = {
         "if signature in before:",
         "if False:",
     ),
+    "an id with another content is a duplicate": (
+        "for name in CONTENT:",
+        "for name in ():",
+    ),
     "an id alone makes an event disappear": (
         "if signature in before:",
         "if before:",

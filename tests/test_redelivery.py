@@ -51,6 +51,16 @@ def test_the_same_event_again_is_a_duplicate(how: dict[str, int]) -> None:
         {"http_status": 429},
         {"error_type": "auth"},
         {"status": "ok"},
+        {"kind": "agent.tool_call"},
+        {"tenant": "globex"},
+        {"user_id": "u"},
+        {"session": "s"},
+        {"model": "other"},
+        {"tool": "t"},
+        {"args": "hmac:00000000000000cc"},
+        {"resource": "r"},
+        {"owner": "globex"},
+        {"prompt": "hmac:00000000000000dd"},
     ],
 )
 def test_the_same_id_with_other_facts_is_a_conflict_and_is_judged(
@@ -60,6 +70,16 @@ def test_the_same_id_with_other_facts_is_a_conflict_and_is_judged(
     lines = (call(1, "a"), call(**told), call(1, "a"), call(**told))  # type: ignore[arg-type]
 
     assert (2, 2, 1, 0) == counts(stats(*lines, **how))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stolen_id_hides_no_access_to_anothers_resource(again: bool) -> None:
+    touch = {"kind": "agent.tool_call", "tool": "read", "session": "s-1", "resource": "r"}
+    mine = call(1, "a", **touch, owner="acme")
+    theirs = call(1, "a", **touch, owner="globex")
+    found = Pipeline().process(b"\n".join([mine, theirs, *[theirs] * again])).findings
+
+    assert ["foreign-resource"] == [finding.detector for finding in found]
 
 
 @pytest.mark.parametrize("how", HOWS)

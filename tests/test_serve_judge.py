@@ -273,7 +273,7 @@ def calls(count: int) -> list[bytes]:
             tenant="acme",
             **(
                 {"kind": "agent.tool_call", "session": f"s{n}", "resource": f"r{n}",
-                 "owner": "globex", "tool": "read", "args_hash": "a", "status": "error"}
+                 "owner": "globex", "tool": "read", "args": "a", "status": "error"}
                 if n % 2 else
                 {"key": "hmac:00000000000000aa", "model": f"m{n}", "http_status": 403}
             ),
