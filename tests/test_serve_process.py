@@ -83,7 +83,7 @@ def test_the_life_of_an_installation(serve: Serve, capsys: pytest.CaptureFixture
 
 
 def test_a_full_journal_asks_to_come_back_and_recovers_by_itself(serve: Serve) -> None:
-    serve.config.write_text(SMALL + "[store]\nsnapshot_every_s = 1\n")
+    serve.config.write_text(SMALL + "[store]\nsnapshot_every_s = 3\n")
     serve.start()
     accepted = full = 0
     for round in range(20):
