@@ -99,9 +99,32 @@ def billed_in_the_next_hour(seed: int) -> list[bytes]:
     return _billed(seed, 0, missing=0.1)
 
 
+def billed_for_days(seed: int) -> list[bytes]:
+    """A key that is busy every minute for days, and is billed what was seen."""
+    hours, each = 56, 60  # calls an hour
+    ms = at(1) + np.arange(hours * each) * (HOUR_MS // each)
+    tokens = rng_of(seed, "days").integers(100, 4000, hours * each)
+    named = {"tenant_id": TENANTS[0], "api_key_id": key_of(seed, "days")}
+    calls = lines_of(
+        (seed, "days"), ms, request_model="gpt-4o", status="ok", input_tokens=tokens, **named
+    )
+    reports = lines_of(
+        (seed, "days", "report"),
+        at(1) + np.arange(1, hours + 1) * HOUR_MS,
+        event_name="llm.usage_bucket",
+        event_granularity="bucket",
+        input_tokens=tokens.reshape(hours, each).sum(1),
+        latency_ms=float(HOUR_MS),
+        **named,
+    )
+    return arrived(calls + reports, seed, {line.id: 9 * MINUTE_MS for line in reports})
+
+
 TRIALS = {
     "logging-tamper": Trial(
         (logging_deleted, logging_attempted), (posture_scan, automation_redeploys)
     ),
-    "unmetered-usage": Trial((used_around_the_gateway,), (billed_as_seen, billed_in_the_next_hour)),
+    "unmetered-usage": Trial(
+        (used_around_the_gateway,), (billed_as_seen, billed_in_the_next_hour, billed_for_days)
+    ),
 }
