@@ -83,7 +83,7 @@ class DuplicateSideEffect(Detector):
         return Verdict(
             f"a tool with side effects succeeded again {apart:.0f} s after the same call succeeded",
             {"tool": event.tool_name, "seconds_apart": apart, "idempotency_key": bool(again[2])},
-            parts=(str(event.tool_name), str(event.tool_args_hash)),
+            parts=(event.tenant_id or "", str(event.tool_name), str(event.tool_args_hash)),
             decisive=(str(again[1]), int(str(again[0]))),
             others=((str(first[1]), int(str(first[0]))),),
         )

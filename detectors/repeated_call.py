@@ -90,7 +90,7 @@ class RepeatedCall(Detector):
             Verdict(
                 f"the same call of one tool failed {FAILING_CALLS} times within 10 minutes",
                 {"tool": event.tool_name, "times": FAILING_CALLS},
-                parts=(str(event.tool_name), event.tool_args_hash),
+                parts=(event.tenant_id or "", str(event.tool_name), event.tool_args_hash),
                 decisive=(recent[-1][1], recent[-1][0]),
                 others=tuple((id, at) for at, id in reversed(recent[:-1])),
             ),

@@ -90,3 +90,10 @@ def test_two_calls_of_one_id_and_instant_are_told_whichever_has_a_key(
 
     assert ("e", True) == (found.event_ids[0], found.evidence["idempotency_key"])
     assert [] == raised(alike, NAME)
+
+
+def test_tenants_that_number_their_sessions_alike_are_told_apart() -> None:
+    both = [charge(i, tenant=tenant) for i in range(2) for tenant in ("acme", "globex")]
+
+    assert [] == raised(both[:2], NAME)
+    assert ["acme", "globex"] == [found.tenant for found in raised(both, NAME)]

@@ -83,3 +83,18 @@ def test_an_honest_retry_is_quiet() -> None:
 
 def test_it_is_told_once_however_long_it_goes_on() -> None:
     assert 1 == len(raised(tried(200, status="error"), NAME))
+
+
+def test_tenants_that_number_their_sessions_alike_are_told_apart() -> None:
+    both = [
+        one
+        for times in zip(
+            tried(FAILING_CALLS, status="error"),
+            tried(FAILING_CALLS, status="error", tenant="globex"),
+            strict=True,
+        )
+        for one in times
+    ]
+
+    assert [] == raised(both[:-2], NAME)
+    assert ["acme", "globex"] == [found.tenant for found in raised(both, NAME)]
