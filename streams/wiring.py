@@ -166,6 +166,6 @@ def _database(settings: Settings) -> Iterable[Problem]:
         yield Problem(("store", "database_env"), str(error), "set it, or remove the setting")
 
 
-EXTRAS: tuple[Extra, ...] = (_prices, _core, _detectors, _destinations, _database)
+EXTRAS: tuple[Extra, ...] = (_core, _prices, _detectors, _destinations, _database)
 JUDGED: tuple[Extra, ...] = (_core, _detectors)
 """Checks of what decides findings, for commands that judge and tell nobody."""
