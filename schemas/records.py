@@ -12,8 +12,9 @@ class Control(BaseModel):
     """What an operator decided, as a record in the journal, so that a replay sees it too.
 
     It applies to findings whose event time lies in [`effective`, `until`). `expected` and
-    `exception` hide matching findings (they are counted); `mode` turns a detector active, to
-    monitor (reported, never paging) or off.
+    `exception` hide matching findings (they are counted). `mode`, for records written by hand,
+    tells a detector's findings as active, as monitor (reported, never paging) or not at all; a
+    detector that the settings turn off for everybody does not run, and stays off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

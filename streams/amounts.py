@@ -116,6 +116,11 @@ class Amounts:
                 found.append(at)
         return _ones(found, len(cells))
 
+    @property
+    def forgotten(self) -> int:
+        """How many counts of repeated values were forgotten early."""
+        return sum(tally.forgotten for tally in self._tallies.values())
+
     def forget(self, cells: Ints) -> None:
         """Drops the values of closed windows."""
         if self._values:

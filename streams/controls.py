@@ -6,11 +6,13 @@ stream is cut into blocks.
 
 from typing import Any
 
+from schemas.decode import EPOCH, MILLISECOND
 from schemas.finding import Finding, Severity
 from schemas.records import Control, Excepted
 from streams.output import CoreSettings, Mode
 
-MAX_CONTROLS = 10_000  # records in force; beyond it the oldest are dropped and counted
+MAX_CONTROLS = 10_000  # records in force; beyond it those that end first are dropped and counted
+NEVER = 2**62
 
 
 class Controls:
@@ -25,6 +27,7 @@ class Controls:
         self.hidden = self.dropped = 0
         self._records: dict[str, tuple[int, Control]] = {}
         self._waiting: list[tuple[int, Control]] = []  # of this block, not yet reached
+        self._next = NEVER  # when the first of the records ends
 
     def add(self, control: Control, position: int) -> None:
         """Notes a decision, and where it stands in the stream."""
@@ -35,9 +38,22 @@ class Controls:
         while self._waiting and self._waiting[0][0] < position:
             at, control = self._waiting.pop(0)
             self._records[control.id] = (at, control)
+            self._next = min(self._next, _end_ms(control))
             if len(self._records) > MAX_CONTROLS:
-                self._records.pop(next(iter(self._records)))
+                first = min(self._records.values(), key=lambda one: (_end_ms(one[1]), one[0]))
+                del self._records[first[1].id]
                 self.dropped += 1
+
+    def forget(self, clock_ms: int) -> None:
+        """Drops the records that ended: nothing that is found from here on is older."""
+        if clock_ms < self._next:
+            return
+        self._records = {
+            id: (at, control)
+            for id, (at, control) in self._records.items()
+            if _end_ms(control) > clock_ms
+        }
+        self._next = min((_end_ms(one) for _, one in self._records.values()), default=NEVER)
 
     def apply(self, finding: Finding) -> Finding | None:
         """The finding as it should be told, or None if it is hidden."""
@@ -78,7 +94,13 @@ class Controls:
         """Puts back what `state` gave."""
         records = [(at, Control.model_validate_json(record)) for at, record in state["records"]]
         self._records = {record.id: (at, record) for at, record in records}
+        self._next = min((_end_ms(record) for _, record in records), default=NEVER)
         self.hidden, self.dropped = state["counts"]
+
+
+def _end_ms(control: Control) -> int:
+    """When a record ends; rounded up, so that nothing it concerns comes after."""
+    return NEVER if control.until is None else -((EPOCH - control.until) // MILLISECOND)
 
 
 def _excepted(one: Excepted, finding: Finding) -> bool:

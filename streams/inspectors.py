@@ -1,10 +1,12 @@
 """Shows single events to the detectors that ask for them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from detectors.base import Detector, Verdict
+from detectors.long_memory import LongMemory
 from detectors.memory import Memory
 from schemas.finding import Entity
 from streams.columns import Columns
@@ -89,6 +91,16 @@ class Inspectors:
         if told.get(name) is None:
             self._reporter.inspected(detector, entity, verdict, event, times)
         told.put(name, 1)
+
+    def overflows(self) -> Iterator[tuple[str, int]]:
+        """How often the memory of each detector was full, and the one of what it told."""
+        for detector in self._detectors:
+            name, memory = detector.about.id, detector.memory
+            if memory is not None:
+                yield name, memory.overflows
+                if isinstance(memory, LongMemory):
+                    yield f"{name}: long memory", memory.long.overflows
+            yield f"{name}: told", self._told[name].overflows
 
     def state(self) -> dict[str, Any]:
         """Everything they remember, as plain values."""

@@ -1,6 +1,6 @@
 """One lane: its keys, what they met before, their windows, and the detectors that watch them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -182,6 +182,14 @@ class Lane:
                 usual[unusual] = False
                 windows.learn_and_free(cells, usual)
         return rolled
+
+    def overflows(self) -> Iterator[tuple[str, int]]:
+        """How often what is remembered beside keys was full."""
+        yield f"{self.name}: what keys used", self.pairs.forgotten
+        for windows in self.windows:
+            yield f"{windows.spec.name}: values", windows.amounts.overflows
+            yield f"{windows.spec.name}: repeats", windows.amounts.forgotten
+            yield f"{windows.spec.name}: alarms", windows.alarms.forgotten
 
     # --- snapshots --------------------------------------------------------------------------
 

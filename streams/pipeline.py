@@ -6,7 +6,7 @@ against an oracle that sees one event at a time.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Self
 
@@ -25,7 +25,7 @@ from schemas.records import Control, Heartbeat
 from streams.clock import START, Clock, Held
 from streams.columns import Columns
 from streams.controls import Controls
-from streams.health import FLOOD, IDS_FORGOTTEN
+from streams.health import FLOOD, IDS_FORGOTTEN, Overflows
 from streams.inspectors import Inspectors
 from streams.lane import Lane
 from streams.output import CoreSettings, Output, Rejection, Stats
@@ -83,6 +83,7 @@ class Pipeline:
         names: list[LaneName] = list(dict.fromkeys(spec.lane for spec in WINDOWS))
         wanted = [name for name in names if only is None or name in only]
         self._lanes = self._make_lanes(wanted, detectors)
+        self._overflows = Overflows(self._full)
         self._span_ms = min(spec.width_ms for spec in WINDOWS) - self._lateness_ms
 
     def _make_lanes(self, names: list[LaneName], detectors: list[Detector]) -> list[Lane]:
@@ -227,6 +228,7 @@ class Pipeline:
         told = (self._controls.apply(finding) for finding in self._reporter.take())
         output.findings += [finding for finding in told if finding is not None]
         self._controls.reach(self.position)
+        self._controls.forget(self._clock.now_ms)
 
     def _health(self, sequence: int) -> None:
         """Announces what had to be forgotten, once a day and place."""
@@ -243,6 +245,14 @@ class Pipeline:
                 self._reporter, "credential", day, now, sequence, self._redelivery.forgotten
             )
             self._redelivery.forgotten = 0
+        self._overflows.report(self._reporter, now, sequence)
+
+    def _full(self) -> Iterator[tuple[str, int]]:
+        """How often each bounded memory was full."""
+        yield "operators' decisions", self._controls.dropped
+        yield from self._inspectors.overflows()
+        for lane in self._lanes:
+            yield from lane.overflows()
 
     def heartbeats(self) -> list[Heartbeat]:
         """A sign of life of every source."""
@@ -292,6 +302,7 @@ class Pipeline:
                 "controls": self._controls.state(),
                 "sources": self._sources.state(),
                 "inspectors": self._inspectors.state(),
+                "overflows": self._overflows.state(),
                 "lanes": {lane.name: lane.state() for lane in self._lanes},
             }
         )
@@ -322,6 +333,7 @@ class Pipeline:
         pipeline._controls.load(state["controls"])
         pipeline._sources.load(state["sources"])
         pipeline._inspectors.load(state["inspectors"])
+        pipeline._overflows.load(state.get("overflows", {"minute": 0, "told": {}}))
         for lane in pipeline._lanes:
             lane.load(state["lanes"][lane.name])
         return pipeline

@@ -8,6 +8,7 @@ from schemas.finding import Entity, Finding, Severity
 from schemas.records import Control
 from schemas.testing import event
 from streams.pipeline import CoreSettings, Pipeline
+from streams.snapshot import unpack
 
 START = datetime.fromisoformat("2026-10-01T00:00:00+00:00")
 
@@ -120,6 +121,37 @@ def test_a_decision_survives_a_snapshot() -> None:
 
     assert [] == pipeline.process(b"\n".join(LINES)).findings
     assert 3 == pipeline.stats.hidden
+
+
+def test_what_ended_is_forgotten_and_what_runs_is_not() -> None:
+    pipeline = Pipeline()
+    ended = [control(id=f"c{n}", until=START + timedelta(seconds=n)) for n in range(1, 100)]
+    pipeline.process(foreign(-2) + b"\n" + foreign(-1))
+    pipeline.process(b"\n".join([*ended, control(id="d", until=START + timedelta(minutes=2))]))
+    assert 100 == len(unpack(pipeline.snapshot())["controls"]["records"])
+
+    assert [] == pipeline.process(foreign(1)).findings
+    assert [2] == minutes(pipeline.process(foreign(2)).findings)
+    assert [] == unpack(pipeline.snapshot())["controls"]["records"]
+    assert 1 == pipeline.stats.hidden
+
+
+def test_beyond_the_bound_what_ends_first_is_dropped_and_that_is_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.controls.MAX_CONTROLS", 3)
+    lasting = control(id="c", entity=Entity(lane="session", id="s"))
+    short = [
+        control(id=f"c{n}", tenant="globex", until=START + timedelta(hours=n)) for n in range(1, 5)
+    ]
+    lines = [*short, foreign(1), foreign(2, session="t"), foreign(3), foreign(24 * 60)]
+    found = judged(foreign(0, session="t"), lasting, *lines, size=1)
+
+    told = [(one.detector, one.entity.id, one.evidence.get("count")) for one in found]
+    assert [("memory-full", "operators' decisions", 2)] == [
+        one for one in told if one[0] == "memory-full"
+    ]
+    assert {"t"} == {id for name, id, _ in told if name == "foreign-resource"}
 
 
 def test_a_record_that_means_nothing_is_rejected_and_kept() -> None:

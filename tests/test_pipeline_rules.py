@@ -334,3 +334,40 @@ def test_a_block_across_midnight_tells_no_fact_of_the_day_before_again() -> None
     single = [finding for line in lines for finding in one_by_one.process(line).findings]
     assert ["shared-session", "foreign-resource"] == [finding.detector for finding in whole]
     assert single == whole
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_memory_that_was_full_is_announced_once_a_day_and_place(
+    restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detectors.repeated_call.MAX_CALLS", 5)
+    settings = CoreSettings(max_pairs=1024)
+    pipeline = Pipeline(settings)
+    found: list[tuple[str, int]] = []
+    for minute in [*range(15), *range(24 * 60, 24 * 60 + 15)]:
+        at = (START + timedelta(minutes=minute)).isoformat()
+        calls = [
+            event(at, id=f"{minute}/{n}", key=KEY, tenant="t", model=f"m{minute}/{n}")
+            for n in range(200)
+        ] + [
+            event(
+                at, id=f"{minute}/t{n}", kind="agent.tool_call", tool="read", args=f"a{n}",
+                status="error", session=f"session-{minute}-{n}", tenant="t",
+            )
+            for n in range(10)
+        ]  # fmt: skip
+        output = pipeline.process(b"\n".join(call.to_json() for call in calls))
+        days = [(one.entity.id, one.time.day) for one in output.findings if _full(one)]
+        found += days
+        if restart:
+            pipeline = Pipeline.restore(pipeline.snapshot(), settings)
+
+    places = ("credential: what keys used", "repeated-call")
+    assert sorted((place, day) for place in places for day in (1, 2)) == sorted(
+        one for one in found if one[0] in places
+    )
+    assert len(set(found)) == len(found)
+
+
+def _full(finding: Finding) -> bool:
+    return finding.detector == "memory-full"
