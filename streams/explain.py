@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streams.aside import MAX_SET_ASIDE
 from streams.journal_reader import JournalDamaged, JournalGap, JournalReader
 from streams.store import Findings
 
@@ -55,11 +56,15 @@ def derive(data: Path, finding: dict[str, Any], core: Any, url: str | None = Non
         )
     pipeline = pipeline or Pipeline(core)
     begin = pipeline.position
+    aside = _set_aside(store)
     try:
         while pipeline.position <= decided:
-            batch = journal.read(
-                pipeline.position, min(BLOCK_EVENTS, decided + 1 - pipeline.position)
-            )
+            at = pipeline.position
+            if at in aside:
+                pipeline.position += 1
+                continue
+            ends = (at + BLOCK_EVENTS, decided + 1, *(one for one in aside if one > at))
+            batch = journal.read(at, min(ends) - at)
             if batch is None:
                 break
             for found in pipeline.process(batch.data).findings:
@@ -72,6 +77,13 @@ def derive(data: Path, finding: dict[str, Any], core: Any, url: str | None = Non
         f"Judging events {begin} to {decided} again did not give it: settings, detectors or"
         " decisions of operators have changed since.",
     )
+
+
+def _set_aside(store: Findings) -> set[int]:
+    """Positions of the events that `serve` could not judge and went on without."""
+    told = store.select(detector="event-set-aside", limit=MAX_SET_ASIDE)
+    places = (one["evidence"].get("position") for one in told)
+    return {place for place in places if isinstance(place, int)}
 
 
 def _compared(equal: bool, begin: int, decided: int) -> Derivation:

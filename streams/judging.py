@@ -114,8 +114,9 @@ class Judge:
     def _run(self) -> None:
         try:
             while True:
+                stopping = self._stopping.is_set()  # before the journal is looked at
                 busy = self._step()
-                if not busy and self._stopping.is_set():
+                if not busy and stopping:
                     break
                 self._housekeeping()
                 if not busy:

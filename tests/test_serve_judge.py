@@ -18,9 +18,10 @@ from schemas.finding import Entity, Finding, Provenance, Severity, finding_id
 from schemas.testing import event
 from streams import judging
 from streams.aside import MUTED_AFTER
+from streams.explain import derive
 from streams.journal import Journal
 from streams.judging import Cadence, Judge
-from streams.pipeline import Pipeline
+from streams.pipeline import CoreSettings, Pipeline
 from streams.quarantine import Quarantine
 from streams.store import Findings, Keep, Snapshot, Store, parse_since
 from tests.alerts_fakes import sql
@@ -300,6 +301,28 @@ def test_a_detector_that_fails_on_every_event_is_not_asked_and_the_others_go_on(
     assert 2 * MUTED_AFTER == names.count("event-set-aside")
     assert {one for one in told if one[0] == "foreign-resource"} <= calm
     assert 150 - MUTED_AFTER <= len([one for one in told if one[0] == "foreign-resource"])
+
+
+def test_a_finding_is_derived_again_without_the_events_that_were_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspect = RepeatedCall.inspect
+
+    def fails(self: RepeatedCall, seen: Any, time_ms: int) -> Any:
+        if seen.event_id in ("e5", "e31"):
+            raise KeyError
+        return inspect(self, seen, time_ms)
+
+    monkeypatch.setattr(RepeatedCall, "inspect", fails)
+    folder = tmp_path / "data"
+    judged(folder, calls(60))
+    store = Findings(folder)
+    [last] = store.select(detector="foreign-resource", limit=1)
+    store.close()
+
+    assert last["provenance"]["position"] > 31
+    derived = derive(folder, last, CoreSettings())
+    assert (True, 0) == (derived.same, derived.told.count("fail"))
 
 
 def test_a_core_that_fails_on_everything_ends_the_process(
