@@ -94,7 +94,8 @@ class Overflows:
     """How often memories were full, by place, and what of it was told.
 
     Reading all of them takes longer than judging an event, so it is done once a minute of event
-    time.
+    time, at the end of a block. So the moment and the count depend on where blocks end; the id, of
+    day and place, does not, but for a memory that is full within a minute of midnight.
     """
 
     def __init__(self, counts: Callable[[], Iterable[tuple[str, int]]]) -> None:

@@ -68,7 +68,8 @@ def judged(
         if restart:
             pipeline = Pipeline.restore(pipeline.snapshot(), SETTINGS, {name})
     state = pack(pipeline._inspectors.state()["memories"])
-    return [finding.to_json() for finding in found], state
+    # when it is said that the memory was full, depends on where blocks end
+    return [finding.to_json() for finding in found if finding.family != "health"], state
 
 
 @EACH
