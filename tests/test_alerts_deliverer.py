@@ -153,6 +153,7 @@ def test_two_destinations_of_one_name_are_refused(database: Path) -> None:
         Deliverer(database, [FakeSink("siem"), FakeSink("siem")])
 
 
+@pytest.mark.process
 def test_a_process_killed_between_send_and_record_sends_the_same_keys_again(
     database: Path, tmp_path: Path
 ) -> None:

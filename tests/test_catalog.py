@@ -209,6 +209,7 @@ def test_blocks_and_snapshots_change_nothing() -> None:
     assert [f.to_json() for f in whole()] == [f.to_json() for f in again]
 
 
+@pytest.mark.process
 def test_redelivered_events_change_nothing() -> None:
     rng = Random(0)
     twice = []
@@ -233,6 +234,7 @@ def test_events_shuffled_within_the_lateness_change_nothing() -> None:
     assert names(whole()) == names(found)
 
 
+@pytest.mark.process
 def test_late_events_change_nothing() -> None:
     lines = staged()
     late = [call(0, model=f"m{i}", http_status=403, key=f"hmac:{i:016x}") for i in range(50)]

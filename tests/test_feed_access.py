@@ -100,6 +100,7 @@ def test_every_route_refuses_those_of_a_lower_role(
             assert allowed == (answer.status_code != 403), f"{role} {method} {path}"
 
 
+@pytest.mark.process
 def test_no_route_tells_somebody_of_one_tenant_about_another(
     office: Office, ids: dict[str, str], people: dict[str, Person]
 ) -> None:

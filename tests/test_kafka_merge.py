@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from random import Random
 
 import numpy as np
+import pytest
 
 from streams.kafka import lines
 from streams.kafka.merge import Merge
@@ -89,6 +90,7 @@ def _scattered(day: Sequence[bytes], rng: Random) -> list[list[bytes]]:
     return sources
 
 
+@pytest.mark.process
 def test_after_any_restarts_every_finding_says_what_it_said_before() -> None:
     day, rng = small_day(hours=(9,), clients=1), Random(2)
     parts = Installation(_scattered(day, rng), rng)

@@ -289,6 +289,7 @@ def test_a_finding_and_its_revision_come_once(seed: int) -> None:
     assert {1} == set(revisions.values())
 
 
+@pytest.mark.process
 def test_another_process_with_another_hash_seed_says_the_same() -> None:
     program = (
         "import hashlib; from random import Random;"

@@ -170,6 +170,7 @@ def test_deep_and_wide_originals_have_a_bounded_structure() -> None:
     assert 81 == len(structure(wide))
 
 
+@pytest.mark.process
 def test_a_flood_of_bad_records_is_kept_in_few_entries() -> None:
     flood = [refused(b"%07d" % n) for n in range(300_000)]
     kept = bundle(flood)

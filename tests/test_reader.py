@@ -90,7 +90,7 @@ def alike(lines: list[bytes]) -> int:
 
 
 @given(st.lists(events.map(lambda fields: json.dumps(BASE | fields).encode()), min_size=1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_block_of_odd_events_reads_as_each_line_does(lines: list[bytes]) -> None:
     alike(lines)
 

@@ -105,6 +105,7 @@ def test_compressed_files_are_read_by_their_first_bytes(
     assert ["key-probe"] == [one["detector"] for one in findings(capsys, "packed")]
 
 
+@pytest.mark.process
 def test_standard_input_is_a_file_called_minus() -> None:
     command = [sys.executable, "-m", "streams.cli", "replay", "--json", "-"]
     told = subprocess.run(

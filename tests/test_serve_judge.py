@@ -220,6 +220,7 @@ def test_an_event_that_makes_judging_fail_is_set_aside_and_nothing_else_is(
     site.close()
 
 
+@pytest.mark.process
 def test_what_is_set_aside_is_the_same_through_crashes(tmp_path: Path) -> None:
     lines = poisoned(600, 5, 6, 299, 300, 451)
     told = []
