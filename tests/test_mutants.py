@@ -60,9 +60,9 @@ MUTANTS = {
         "at = np.searchsorted(clock, ends + self.lateness_ms)",
         "at = np.full(len(ends), len(clock) - 1)",
     ),
-    "the deciding event of a close is one too late": (
-        "at = np.searchsorted(clock, ends + self.lateness_ms)",
-        'at = np.minimum(np.searchsorted(clock, ends + self.lateness_ms, "right"), len(clock) - 1)',
+    "a final revision carries the time of whatever came last": (
+        "decided = ends + self.lateness_ms",
+        "decided = np.full(len(ends), clock[-1])",
     ),
     "windows close too early": (
         "tick = (clock_ms - self.lateness_ms) // self.step_ms",
