@@ -9,7 +9,7 @@ ODD_CALLS = 3  # calls from a new address with a new model or client that are st
 NEW_ADDRESSES = 2  # in an hour; a key that roams learns a higher limit
 SHARE = 0.3  # part of the alert budget
 LEARNED_HOURS = 6
-RARE_ADDRESSES = 3  # new in one hour of a key that was used in few hours before
+RARE_ADDRESSES = 2  # likewise, of a key that was used in few hours before
 RESTED_HOURS = 24  # since its first, before such a key is judged
 
 
@@ -56,14 +56,6 @@ class NewOrigin(Detector):
         Channel("credential/1h", "new_addresses", NEW_ADDRESSES, share=SHARE, mature=LEARNED_HOURS),
         Channel(
             "credential/1h",
-            "strangers",
-            ODD_CALLS,
-            mature=1,
-            young=LEARNED_HOURS,
-            aged=RESTED_HOURS,
-        ),
-        Channel(
-            "credential/1h",
             "new_addresses",
             RARE_ADDRESSES,
             mature=1,
@@ -75,9 +67,6 @@ class NewOrigin(Detector):
     def judge(self, window: Window) -> Verdict | None:
         totals = window.totals
         odd, addresses = totals["strangers"], totals["new_addresses"]
-        rare = window.windows < LEARNED_HOURS
-        if rare and addresses < RARE_ADDRESSES and not totals["new_models"]:
-            return None  # moved to another machine while it rested
         evidence: dict[str, JsonValue] = {
             "new_addresses": addresses,
             "calls_with_new_model_or_client": odd,

@@ -48,12 +48,7 @@ MUTANTS = [
     ("unmetered_usage", "max(LEAST_TOKENS, LEAST_SHARE * bill[2])", "LEAST_TOKENS"),
     ("unmetered_usage", "known <= bill[0] and bill[1] <= until", "bill[1] <= until"),
     ("unmetered_usage", "key=lambda bill: bill[2]", "key=lambda bill: -bill[2]"),
-    ("new_origin", "addresses < RARE_ADDRESSES and", ""),
-    (
-        "new_origin",
-        "            aged=RESTED_HOURS,\n        ),\n        Channel(",
-        "        ),\n        Channel(",
-    ),
+    ("new_origin", "            aged=RESTED_HOURS,\n", ""),
     ("second_user", 'Channel("credential/1d", "active_hours"', 'Channel("credential/1d", "calls"'),
     ("cache_collapse", "and now <= before - DROP", "and now < before"),
     ("cache_collapse", " >= IN_A_ROW - 1:", " >= 0:"),

@@ -213,8 +213,8 @@ def names(findings: Sequence[Finding]) -> set[tuple[str, str, str]]:
     return {(f.detector, f.entity.id, f.id) for f in findings}
 
 
-def check_order(seed: int) -> None:
-    """Events that come in another order within the lateness make the same findings."""
+def check_order(seed: int) -> int:
+    """Another order within the lateness makes the same findings; says how many have an end."""
     core, lines = in_time(seed)
     ordered, first = judge(lines, core, always(1000))
     other, second = judge(shuffled(lines, core.lateness_s, Random(seed)), core, always(1000))
@@ -223,12 +223,12 @@ def check_order(seed: int) -> None:
     assert names(ordered) == names(other)
     finals = {f.id: f.evidence["totals"] for f in ordered if f.final and "totals" in f.evidence}
     assert finals == {f.id: f.evidence["totals"] for f in other if f.id in finals and f.final}
-    assert finals
+    return len(finals)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_shuffling_within_the_lateness_finds_the_same_windows(seed: int) -> None:
-    check_order(seed)
+    assert check_order(seed) > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
