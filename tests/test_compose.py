@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,69 @@ def test_prometheus_has_a_token_that_reads_and_does_not_write() -> None:
     assert (file, (), True) == (token.secret_file, token.tenants, token.metrics)
     secret = Path(file).name
     assert all(secret in SERVICES[name]["secrets"] for name in ("prometheus", "ingest"))
+
+
+def _copied() -> list[str]:
+    """What the Dockerfile takes from the folder above, as paths there."""
+    lines = [line.split() for line in (COMPOSE / "Dockerfile").read_text().splitlines()]
+    return [
+        source
+        for words in lines
+        if words[:1] == ["COPY"] and not words[1].startswith("--")
+        for source in words[1:-1]
+    ]
+
+
+def _hidden(path: str) -> bool:
+    """Whether .dockerignore keeps a path away: the last pattern that fits it decides."""
+    hidden = False
+    for line in (COMPOSE / "Dockerfile.dockerignore").read_text().split():
+        pattern = line.removeprefix("!").removeprefix("**/")
+        above = ["/".join(path.split("/")[: n + 1]) for n in range(path.count("/") + 1)]
+        if any(fnmatch(each, pattern) for each in above):
+            hidden = not line.startswith("!")
+    return hidden
+
+
+def test_the_image_is_built_of_all_that_the_wheel_holds_and_of_what_is_not_hidden() -> None:
+    project = tomllib.loads((COMPOSE.parent / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"]}
+
+    assert set() == needed - set(_copied())
+    for path in _copied():
+        assert (COMPOSE.parent / path).exists() and not _hidden(path), path
+    assert _hidden("compose/secrets") and _hidden("tripmeter-data") and _hidden(".git")
+
+
+def test_every_file_that_is_mounted_is_there_and_every_path_of_a_command_is_mounted() -> None:
+    for name, service in SERVICES.items():
+        mounts = [each.split(":") for each in service.get("volumes", ())]
+        targets = {mount[1]: mount for mount in mounts}
+        for source, *_ in mounts:
+            there = source in FILE["volumes"] or (COMPOSE / source).exists()
+            assert there, (name, source)
+        for word in service.get("command", ()):
+            for path in re.findall(r"=(/[\w./-]+)", word):
+                assert path in targets, (name, path)
+                assert ("ro" in targets[path]) == path.startswith("/etc/"), (name, path)
+
+
+def test_a_process_is_given_the_secrets_that_its_configuration_names_and_no_other() -> None:
+    from streams.configuration import load
+
+    settings = load(COMPOSE / "tripmeter.toml")
+    kafka = settings.kafka
+    for_all = {Path(str(f)).name for f in (kafka.password_file, kafka.pepper_file)}
+    for_all.add(Path(str(kafka.invalid_key_file)).name)
+    tokens = {Path(str(token.secret_file)).name for token in settings.tokens.values()}
+
+    for name, service in OURS.items():
+        assert for_all | (tokens if name == "ingest" else set()) == set(service["secrets"]), name
+    assert {"broker-properties"} == set(SERVICES["broker"]["secrets"])
+    for service in SERVICES.values():
+        for path in re.findall(r"/run/secrets/([\w-]+)", json.dumps(service)):
+            assert path in service["secrets"]
 
 
 def _known_metrics() -> set[str]:
