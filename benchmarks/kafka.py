@@ -1,24 +1,30 @@
 """What workers do on a real broker on the same machine, beside what the obvious builds do.
 
     python benchmarks/make_events.py events.ndjson --span 600
-    python benchmarks/kafka.py events.ndjson [--events 1000000] [--workers 1,2] [--quix PYTHON]
+    python benchmarks/kafka.py events.ndjson [--events 1000000] [--workers 1,2] \\
+        [--quix PYTHON] [--bytewax PYTHON]
 
 The events are on a topic of four partitions before anything is measured: one event a record, lz4,
-with the key's id as key. Then, one after the other and from the same topic:
+with the key's id as key. Then, one after the other and from the same topic: `tripmeter worker` with
+the full catalog until every event is judged, then the builds of `kafka_peers.py`, which says what
+each is and what it is spared. At last every one of them is compared with one worker of this run,
+and who is faster than we are is said.
 
-    worker    `tripmeter worker` with the full catalog, until every event is judged
-    plain     a Faust agent, `async for`, msgspec and a dict of counters
-    obvious   a Faust agent, pydantic and one river HalfSpaceTrees
-    quix      Quix Streams, JSON and one HalfSpaceTrees a key (own environment: --quix PYTHON)
+Quix Streams and Bytewax need environments of their own, and are skipped without:
+
+    python3 -m venv ../quix && ../quix/bin/pip install quixstreams river
+    python3 -m venv ../bytewax && ../bytewax/bin/pip install bytewax confluent-kafka orjson river
+    ... --quix ../quix/bin/python --bytewax ../bytewax/bin/python
 
 Wall time is from the first event to the last, the broker's share of the cores included: of a worker
 until every lane has judged everything, and until the first lane has. CPU time is of the consumers
-alone. The obvious builds read a part of the topic, they are too slow for more.
+alone. The others read as much of the topic as takes them some ten seconds on an idle machine, which
+for a million events needs all of it.
 """
 
 import argparse
 import asyncio
-import os
+import json
 import subprocess
 import sys
 import tempfile
@@ -32,9 +38,9 @@ sys.path[0] = str(ROOT)  # instead of this folder, where this file would pass fo
 import httpx  # noqa: E402
 
 from benchmarks.kafka_cluster import cpu_s, load, made, produce, rss_mib  # noqa: E402
+from benchmarks.kafka_peers import LONGEST_S, ROLES, Measured, compared  # noqa: E402
 
 CHUNK = 4000
-PART_EVENTS = {"plain": 60_000, "obvious": 30_000, "quix": 20_000}
 START_S = 60.0
 STALLED_S = 120.0
 
@@ -45,25 +51,30 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--workers", default="1", help="how many at a time, with commas")
-    parser.add_argument(
-        "--quix", metavar="PYTHON", help="of an environment with quixstreams, river"
-    )
+    for name, engine in (("quix", "Quix Streams"), ("bytewax", "Bytewax")):
+        parser.add_argument(f"--{name}", metavar="PYTHON", help=f"of {engine}'s environment")
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
     from tests.kafka_broker import running
 
     with options.file.open("rb") as file:
         lines = [line.rstrip() for _, line in zip(range(options.events), file, strict=False)]
+    pythons = {"": sys.executable, "quix": options.quix, "bytewax": options.bytewax}
     with running() as broker, tempfile.TemporaryDirectory() as folder:
-        for count in map(int, options.workers.split(",")):
-            measure_workers(broker, Path(folder), lines, count)
-        if not options.no_peers:
-            for role in ("plain", "obvious"):
-                peer(sys.executable, role, broker.bootstrap, f"tripmeter-{role}")
-            if options.quix:
-                peer(options.quix, "quix", broker.bootstrap, "tripmeter-quix")
-            else:
-                print("quix      skipped: no --quix PYTHON")
+        counts = [int(count) for count in options.workers.split(",")]
+        found = {n: measure_workers(broker, Path(folder), lines, n) for n in counts}
+        if options.no_peers:
+            return
+        topic, others = f"bench{counts[0]}.events", dict[str, Measured]()
+        for name, role in ROLES.items():
+            python = pythons[role.needs]
+            if not python:
+                print(f"{name:14s} skipped: no --{role.needs} PYTHON", flush=True)
+            elif one := peer(python, name, broker.bootstrap, topic, len(lines), folder):
+                others[name] = one
+    if 1 in found:
+        for name, one in others.items():
+            print(compared(found[1], name, one))
 
 
 def _judged(workers: list[Any]) -> int:
@@ -73,7 +84,7 @@ def _judged(workers: list[Any]) -> int:
     return sum(int(float(line.removeprefix(name))) for line in found if line.startswith(name))
 
 
-def measure_workers(broker: Any, folder: Path, lines: list[bytes], count: int) -> None:
+def measure_workers(broker: Any, folder: Path, lines: list[bytes], count: int) -> Measured:
     """Workers from their first event to their last."""
     name = f"bench{count}"
     there = made(broker, folder, name)
@@ -110,6 +121,7 @@ def measure_workers(broker: Any, folder: Path, lines: list[bytes], count: int) -
             flush=True,
         )
         _lanes(broker, there, len(lines))
+        return Measured(max(done, 1), wall, cpu)
     finally:
         there.end()
 
@@ -144,116 +156,29 @@ def _ends(there: Any, topic: str) -> list[Any]:
 # --- the others ---------------------------------------------------------------------------------
 
 
-def peer(python: str, role: str, bootstrap: str, group: str) -> None:
-    """Runs one of the others in a process of its own, over the topic of one worker."""
-    command = [python, __file__, "--role", role, bootstrap, "bench1.events", group]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    print(done.stdout.strip() or f"{role:9s} failed: {done.stderr.strip()[-300:]}", flush=True)
-
-
-class Count:
-    """Counts events of one of the others, and ends the process when it has seen enough."""
-
-    def __init__(self, role: str) -> None:
-        self.role, self.seen, self.begun, self.cpu = role, 0, 0.0, 0.0
-
-    def one(self) -> None:
-        """One more."""
-        if not self.seen:
-            self.begun, self.cpu = time.perf_counter(), time.process_time()
-        self.seen += 1
-        if self.seen >= PART_EVENTS[self.role]:
-            wall, cpu = time.perf_counter() - self.begun, time.process_time() - self.cpu
-            print(
-                f"{self.role:9s} {self.seen} events, {self.seen / wall:,.0f} events/s,"
-                f" {1e6 * cpu / self.seen:.1f} us CPU an event; {load()}",
-                flush=True,
-            )
-            os._exit(0)
-
-
-def run_faust(role: str, bootstrap: str, topic: str, group: str) -> None:
-    """A Faust agent as its manual shows it."""
-    import faust
-    import msgspec
-
-    class Small(msgspec.Struct, gc=False):
-        key: str = msgspec.field(default="", name="api_key.id")
-        tokens: int = msgspec.field(default=0, name="gen_ai.usage.input_tokens")
-
-    app = faust.App(
-        f"{group}-{time.time_ns()}",
-        broker=f"kafka://{bootstrap}",
-        store="memory://",
-        web_enabled=False,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        consumer_auto_offset_reset="earliest",
-        value_serializer="raw",
-        key_serializer="raw",
+def peer(
+    python: str, role: str, bootstrap: str, topic: str, most: int, folder: str
+) -> Measured | None:
+    """Runs one of the others in a process of its own, which writes into a folder that goes."""
+    script = Path(__file__).with_name("kafka_peers.py")
+    wanted = min(ROLES[role].events, most)
+    command = [str(Path(python).absolute()), str(script), role, bootstrap, topic, str(wanted)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=START_S + LONGEST_S, cwd=folder
+        )
+        one = Measured(**json.loads(done.stdout))
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        said = done.stderr.strip()[-500:] if isinstance(error, ValueError) else error
+        print(f"{role:14s} failed: {said}", flush=True)
+        return None
+    print(
+        f"{role:14s} {one.events} events{'' if one.events >= wanted else f' of {wanted}'},"
+        f" {one.rate:,.0f} events/s, {one.cpu_us:.1f} us CPU an event; {load()}",
+        flush=True,
     )
-    source = app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes)
-    count, totals, read = Count(role), {}, msgspec.json.Decoder(Small).decode
-    forest: Any = None
-    if role == "obvious":
-        from river import anomaly
-
-        from schemas.event import Event
-
-        forest = anomaly.HalfSpaceTrees(seed=1)
-
-    @app.agent(source)
-    async def agent(stream: Any) -> None:
-        async for value in stream:
-            if forest is None:
-                event = read(value)
-                totals[event.key] = totals.get(event.key, 0) + event.tokens
-            else:
-                seen = Event.model_validate_json(value)
-                features = {"in": seen.input_tokens or 0, "out": seen.output_tokens or 0}
-                forest.score_one(features)
-                forest.learn_one(features)
-            count.one()
-
-    async def work() -> None:
-        app.finalize()
-        await app.start()
-        await asyncio.sleep(280)
-
-    asyncio.run(work())
-
-
-def run_quix(bootstrap: str, topic: str, group: str) -> None:
-    """Quix Streams with a model for each key."""
-    from quixstreams import Application
-    from river import anomaly
-
-    app = Application(
-        broker_address=bootstrap,
-        consumer_group=f"{group}-{time.time_ns()}",
-        auto_offset_reset="earliest",
-        auto_create_topics=False,
-    )
-    count, forests = Count("quix"), {}
-
-    def judge(event: dict[str, Any]) -> None:
-        key = event.get("api_key.id", "")
-        forest = forests.get(key)
-        if forest is None:
-            forest = forests[key] = anomaly.HalfSpaceTrees(n_trees=5, height=3, window_size=5)
-        features = {"in": event.get("gen_ai.usage.input_tokens", 0)}
-        forest.score_one(features)
-        forest.learn_one(features)
-        count.one()
-
-    app.dataframe(app.topic(topic, value_deserializer="json")).update(judge)
-    app.run()
+    return one
 
 
 if __name__ == "__main__":
-    if "--role" in sys.argv:
-        at = sys.argv.index("--role")
-        role, *rest = sys.argv[at + 1 :]
-        run_quix(*rest) if role == "quix" else run_faust(role, *rest)
-    else:
-        main()
+    main()
