@@ -5,6 +5,10 @@
 A shard of the first lane meets so many keys, as a router would send them. Then a forked child makes
 a snapshot; some keys come again, and the next snapshot shows what is written for them; at last the
 shard is restored from the chunks. No broker: writing and reading them is Kafka's affair.
+
+Judging stands still for the fork, and for whatever else keeps the event loop from its turn until
+the records are made: the longest such moment is told, by the clock and by this thread's CPU time,
+in which others on the machine do not count.
 """
 
 import argparse
@@ -65,17 +69,37 @@ class _Fed:
             pass
 
 
-def _snapshot(shard: Shard, ledger: Ledger, log: list[tuple[bytes, bytes | None]]) -> None:
-    begun = time.monotonic()
-    taken: Taken = asyncio.run(take([Wanted(shard.state, ledger.written)]))
+class _Pulse:
+    """The longest moment in which the event loop could not have judged anything."""
+
+    def __init__(self) -> None:
+        self.wall_s = self.cpu_s = 0.0
+
+    async def beat(self) -> None:
+        wall, cpu = time.monotonic(), time.thread_time()
+        while True:
+            await asyncio.sleep(0.001)
+            now, used = time.monotonic(), time.thread_time()
+            self.wall_s, self.cpu_s = max(self.wall_s, now - wall), max(self.cpu_s, used - cpu)
+            wall, cpu = now, used
+
+
+async def _snapshot(shard: Shard, ledger: Ledger, log: list[tuple[bytes, bytes | None]]) -> None:
+    begun, pulse = time.monotonic(), _Pulse()
+    beating = asyncio.create_task(pulse.beat())
+    await asyncio.sleep(0.01)
+    taken: Taken = await take([Wanted(shard.state, ledger.written)])
     wall = time.monotonic() - begun
     records = ledger.dirty(taken.states[0].chunks, shard.merge.seen, taken.states[0].size)
     log += records + ledger.done()
+    await asyncio.sleep(0.01)
+    beating.cancel()
     written = sum(len(value or b"") for _, value in records)
     print(
         f"snapshot  {taken.states[0].size / 1e6:.0f} MB, {len(records) - 1} chunks and"
         f" {written / 1e6:.1f} MB written, {wall:.1f} s beside judging, which stood still"
-        f" {1000 * taken.paused_s:.0f} ms",
+        f" {1000 * taken.paused_s:.0f} ms for the fork and at most {1000 * pulse.wall_s:.0f} ms"
+        f" ({1000 * pulse.cpu_s:.0f} ms of CPU time) at once",
         flush=True,
     )
 
@@ -92,9 +116,9 @@ def main() -> None:
         fed.feed(_calls(at, min(at + BATCH, options.keys), START_S + at // 10_000))
     print(f"made      {options.keys} keys in {time.monotonic() - begun:.0f} s", flush=True)
     ledger = Ledger("credential/0")
-    _snapshot(fed.shard, ledger, log)
+    asyncio.run(_snapshot(fed.shard, ledger, log))
     fed.feed(_calls(0, options.changed, START_S + options.keys // 10_000 + 10))
-    _snapshot(fed.shard, ledger, log)
+    asyncio.run(_snapshot(fed.shard, ledger, log))
     begun = time.monotonic()
     recovery = Recovery()
     for key, value in log:
