@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 PARTITIONS = 4
-SHARDS = 16
+SHARDS = 4  # of each lane: enough for four workers; sixteen cost some more (docs/scaling.md)
 
 
-def made(broker: Any, folder: Path, name: str, snapshot_every_s: float = 10) -> Any:
+def made(
+    broker: Any, folder: Path, name: str, snapshot_every_s: float = 10, shards: int = SHARDS
+) -> Any:
     """Topics of their own, and a configuration for workers."""
     from streams.kafka.settings import KafkaSettings
     from tests.kafka_worker import Cluster
 
     (folder / name).mkdir()
     kafka = KafkaSettings(
-        bootstrap=broker.bootstrap, prefix=name, shards=SHARDS, events_partitions=PARTITIONS
+        bootstrap=broker.bootstrap, prefix=name, shards=shards, events_partitions=PARTITIONS
     )
     return Cluster(kafka, folder / name, snapshot_every_s=snapshot_every_s)
 

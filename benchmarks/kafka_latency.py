@@ -1,7 +1,7 @@
 """How long it takes from a producer's send to the finding on its topic, at a steady rate.
 
     python benchmarks/make_events.py events.ndjson --span 600
-    python benchmarks/kafka_latency.py events.ndjson [--rate 20000] [--seconds 60] [--workers 1]
+    python benchmarks/kafka_latency.py events.ndjson [--rate 20000] [--seconds 60] [--shards 4]
 
 A real broker on this machine, four partitions, one event a record. Five times a second, a key that
 was never seen is refused on three models: the third call trips `key-probe`. Time runs from before
@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parent.parent)  # instead of this folder, which holds a kafka.py
 
-from benchmarks.kafka_cluster import cpu_s, load, made, produce  # noqa: E402
+from benchmarks.kafka_cluster import SHARDS, cpu_s, load, made, produce  # noqa: E402
 from schemas.testing import event  # noqa: E402
 
 TICK_S = 0.05
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=20_000, help="events a second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--shards", type=int, default=SHARDS, help="of each lane")
     options = parser.parse_args()
     from tests.kafka_broker import running
 
@@ -47,7 +48,7 @@ def main() -> int:
         count = int(options.rate * (WARM_UP_S + options.seconds))
         lines = [line.rstrip() for _, line in zip(range(count), file, strict=False)]
     with running() as broker, tempfile.TemporaryDirectory() as folder:
-        return measure(broker, Path(folder), lines, options.rate, options.workers)
+        return measure(broker, Path(folder), lines, options.rate, options.workers, options.shards)
 
 
 def probed(lines: list[bytes], rate: int) -> Iterator[list[bytes]]:
@@ -73,11 +74,13 @@ def _refused(number: int, model: str, then: str) -> bytes:
     ).to_json()  # fmt: skip
 
 
-def measure(broker: Any, folder: Path, lines: list[bytes], rate: int, count: int) -> int:
+def measure(
+    broker: Any, folder: Path, lines: list[bytes], rate: int, count: int, shards: int
+) -> int:
     """Sends, listens, and compares."""
     from streams.kafka.lag import measure as lag
 
-    there = made(broker, folder, "latency")
+    there = made(broker, folder, "latency", shards=shards)
     sent: dict[str, float] = {}
     arrived: dict[str, float] = {}
     stop = threading.Event()
@@ -107,7 +110,7 @@ def measure(broker: Any, folder: Path, lines: list[bytes], rate: int, count: int
         took, end = time.time() - begun, lag(there.kafka).total
         cpu = sum(cpu_s(worker.pid) for worker in workers) - cpu
         deadline = time.time() + WAIT_S
-        while len(arrived) < len(sent) and time.time() < deadline:
+        while not arrived.keys() >= sent.keys() and time.time() < deadline:
             time.sleep(0.2)
         stop.set()
         listening.join()

@@ -262,7 +262,10 @@ class Merge:
     def waiting(self) -> int:
         """Events in memory that wait."""
         return sum(
-            len(held.events) for one in self._sources.values() for held in one.held if held.events
+            len(held.events)
+            for one in self._sources.values()
+            for held in list(one.held)
+            if held.events
         )
 
     def furthest(self) -> int:

@@ -5,6 +5,7 @@ their partition of `events` after each of them, the place grows along that parti
 change, whoever routes an event and how often; they are how lanes recognise what they have.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -153,8 +154,17 @@ NONE = Events(_nothing, _nothing, _nothing, np.zeros(0, np.uint8), b"", _nothing
 
 _decoder = msgspec.msgpack.Decoder(Routed)
 _encode = msgspec.msgpack.Encoder().encode
-_press = zstandard.ZstdCompressor(level=1)
-_inflate = zstandard.ZstdDecompressor()
+
+
+class _Zstd(threading.local):
+    """Each thread's own, for a worker packs in several, and these must not be shared."""
+
+    def __init__(self) -> None:
+        self.press = zstandard.ZstdCompressor(level=1).compress
+        self.inflate = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
 
 
 def pack(record: Routed, events: Events | None = None) -> bytes:
@@ -180,7 +190,7 @@ def pack(record: Routed, events: Events | None = None) -> bytes:
             own=own,
             plain=plain,
             size=len(body),
-            body=_press.compress(body),
+            body=_zstd.press(body),
         )
     )
 
@@ -202,7 +212,7 @@ def unpack(value: bytes) -> tuple[Routed, Events]:
     if not 0 <= record.size <= MAX_BODY_BYTES:
         raise BadRecord(f"a body of {record.size} bytes; at most {MAX_BODY_BYTES} are read")
     try:
-        body = _inflate.decompress(record.body, max_output_size=record.size)
+        body = _zstd.inflate(record.body, max_output_size=record.size)
         return record, _columns(record, body)
     except (zstandard.ZstdError, ValueError):
         raise BadRecord("its body is broken") from None

@@ -1,7 +1,9 @@
 """The partitions of `events` that this worker routes."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +74,7 @@ class Routes:
         self._accepts = tuple(accepts)
         self._idle_after_s = idle_after_s
         self._told_at = 0.0
+        self._thread = ThreadPoolExecutor(1, "route")  # what reads bytes leaves Python to others
         self._adapt: Adapt = lambda value, format, source, stamp: adapt(
             value, format, source, datetime.fromtimestamp(stamp / 1000, UTC)
         )
@@ -86,13 +89,8 @@ class Routes:
 
     async def take(self, route: Route, records: Sequence[Any]) -> None:
         """Routes records that are next."""
-        if any(record.headers for record in records):
-            outcome = route.router.route([_raw(record) for record in records])
-        else:
-            offsets = [record.offset for record in records]
-            values = [record.value or b"" for record in records]
-            stamps = [record.timestamp or 0 for record in records]
-            outcome = route.router.route_plain(offsets, values, stamps)
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(self._thread, _outcome, route.router, records)
         route.expect = records[-1].offset + 1
         route.event_at = time.monotonic()
         route.idle.moved(route.event_at)
@@ -184,6 +182,16 @@ class Routes:
             await self._publisher.send(
                 self._names.state, state, router_key(tp.partition), tp.partition % self._shards
             )
+
+
+def _outcome(router: Router, records: Sequence[Any]) -> Outcome:
+    if any(record.headers for record in records):
+        return router.route([_raw(record) for record in records])
+    return router.route_plain(
+        [record.offset for record in records],
+        [record.value or b"" for record in records],
+        [record.timestamp or 0 for record in records],
+    )
 
 
 def _raw(record: Any) -> Raw:

@@ -1,8 +1,10 @@
 """The shards that this worker judges."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +67,7 @@ class Runs:
         seal: Seal,
     ) -> None:
         self._seal = seal
+        self._thread = ThreadPoolExecutor(1, "judge")  # Kafka is answered meanwhile
         self._reader = reader
         self.set_aside = 0
         self._pause_s = {True: JUDGE_EVERY_S, False: JUDGE_EVERY_S}  # of the first lane, the others
@@ -137,7 +140,10 @@ class Runs:
         begun = run.judged_at
         sent: list[Promise] = []
         try:
-            for judged in shard.judge():
+            blocks, loop = shard.judge(), asyncio.get_running_loop()
+            while (
+                judged := await loop.run_in_executor(self._thread, next, blocks, None)
+            ) is not None:
                 sent += await self._publish(shard, judged)
         except KafkaError:
             raise

@@ -24,6 +24,7 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import Publisher
 from streams.kafka.reading import Next, Reading
 from streams.kafka.restore import Reader, shard_name
+from streams.kafka.room import give_back
 from streams.kafka.routed import control
 from streams.kafka.routes import Route, Routes
 from streams.kafka.runs import Run, Runs
@@ -169,6 +170,7 @@ class Worker:
         """Takes over what is ours now, and lets go of the rest."""
         try:
             await self._take_over(set(self.app.consumer.assignment()))
+            give_back()
         except Exception as error:
             self.fail("state could not be read", error)
             raise
