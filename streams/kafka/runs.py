@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -47,7 +47,8 @@ class Run(Reading):
         self.shard = shard
         self.first = shard.lane.name == FIRST
         self.ledger = ledger
-        self.judged_at = self.cost_s = 0.0
+        self.judged_at = 0.0
+        self.cost_s = 0.0  # CPU time of the last turn
         self.fed = 0  # bytes of records that nobody judged yet
         self.kept = shard.next
         self.gaps = shard.gaps
@@ -137,13 +138,9 @@ class Runs:
         """Judges what is due; gives the offset to read again from, if there is one."""
         shard = run.shard
         run.fed, run.judged_at = 0, time.monotonic()
-        begun = run.judged_at
         sent: list[Promise] = []
         try:
-            blocks, loop = shard.judge(), asyncio.get_running_loop()
-            while (
-                judged := await loop.run_in_executor(self._thread, next, blocks, None)
-            ) is not None:
+            async for judged in self._blocks(run):
                 sent += await self._publish(shard, judged)
         except KafkaError:
             raise
@@ -153,12 +150,22 @@ class Runs:
             run.gaps = shard.gaps
             now = datetime.now(UTC)
             sent += await self.tell([source_skipped(shard.lane.name, shard.number, run.gaps, now)])
-        run.cost_s = time.monotonic() - begun
         run.progress.note(shard.merge.oldest(), sent)
         wanted = shard.merge.wanted() if run.expect > shard.merge.seen else None
         if wanted is not None:
             run.expect = wanted
         return wanted
+
+    async def _blocks(self, run: Run) -> AsyncIterator[Judged]:
+        """What comes out, block by block; the loop answers Kafka meanwhile."""
+        blocks, run.cost_s = run.shard.judge(), 0.0
+        judged: Judged | None = Judged()
+        while judged is not None:
+            work = asyncio.get_running_loop().run_in_executor(self._thread, _next, blocks)
+            judged, cpu_s = await work
+            run.cost_s += cpu_s
+            if judged is not None:
+                yield judged
 
     async def _begin_again(self, run: Run, error: Exception) -> int:
         """After a failure: goes back to the last snapshot, and finds the event that is to blame."""
@@ -290,3 +297,8 @@ class Runs:
             for key, value in records
         ]
         await self._publisher.arrived(sent)
+
+
+def _next(blocks: Iterator[Judged]) -> tuple[Judged | None, float]:
+    begun = time.thread_time()
+    return next(blocks, None), time.thread_time() - begun
