@@ -53,6 +53,12 @@ def test_secrets_are_files_that_are_not_in_the_repository() -> None:
             assert "PASSWORD" not in key or key.endswith("__FILE"), (key, value)
 
 
+def test_only_the_broker_may_run_what_it_unpacks_zstd_and_snappy_are_libraries() -> None:
+    runs = {name for name, each in SERVICES.items() if ",exec" in "".join(each["tmpfs"])}
+
+    assert {"broker"} == runs
+
+
 def test_only_this_machine_reaches_what_is_published_and_the_broker_is_not() -> None:
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
 
@@ -170,7 +176,8 @@ def _known_metrics() -> set[str]:
     return made | {f"tripmeter_{name}{end}" for name in named for end in ("", "_total")}
 
 
-def _expressions() -> list[str]:
+def expressions() -> list[str]:
+    """What alerts and dashboards ask Prometheus."""
     rules = yaml.safe_load((COMPOSE / "prometheus" / "alerts.yml").read_text())
     alerts = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     panels = [
@@ -183,7 +190,7 @@ def _expressions() -> list[str]:
 
 
 def test_alerts_and_dashboards_ask_only_for_metrics_there_are() -> None:
-    asked = {name for text in _expressions() for name in re.findall(r"tripmeter_\w+", text)}
+    asked = {name for text in expressions() for name in re.findall(r"tripmeter_\w+", text)}
 
     assert set() == asked - _known_metrics()
     assert len(asked) > 10
