@@ -41,6 +41,10 @@ def test_a_container_is_no_root_writes_nowhere_else_and_has_a_limit(name: str) -
     assert service["healthcheck"]
 
 
+def test_the_broker_is_stopped_after_the_processes_that_still_write_to_it() -> None:
+    assert set() == {name for name, each in OURS.items() if "broker" not in each["depends_on"]}
+
+
 def test_secrets_are_files_that_are_not_in_the_repository() -> None:
     made = (COMPOSE / "make-secrets").read_text()
 
@@ -248,3 +252,25 @@ def test_prometheus_accepts_its_configuration_and_the_rules_do_what_they_say() -
     _run("promtool", "check", "config", "--syntax-only", "prometheus/prometheus.yml")
     _run("promtool", "check", "rules", "prometheus/alerts.yml")
     _run("promtool", "test", "rules", "alerts_test.yml", folder=COMPOSE / "prometheus")
+
+
+@pytest.mark.peer
+def test_a_first_finding_is_counted_once_though_nothing_was_counted_before(tmp_path: Path) -> None:
+    panels = json.loads((COMPOSE / "grafana/dashboards/findings.json").read_text())["panels"]
+    [critical] = [one for one in panels if one["title"] == "Critical, 24 h"]
+    series = 'tripmeter_findings_total{job="%s", detector="canary-key", severity="critical"}'
+    told = [
+        {"series": series % job, "values": "_x9 1 1x20 3 3x1500"} for job in ("worker", "deliver")
+    ]
+    asked = [
+        {
+            "expr": f"round({critical['targets'][0]['expr']})",
+            "eval_time": when,
+            "exp_samples": [{"labels": "{}", "value": value}],
+        }
+        for when, value in (("5m", 0), ("20m", 1), ("60m", 3), ("25h", 0))
+    ]
+    test = {"interval": "1m", "input_series": told, "promql_expr_test": asked}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"tests": [test]}))
+
+    _run("promtool", "test", "rules", "test.yml", folder=tmp_path)
