@@ -14,6 +14,7 @@ from detectors.key_beacon import KeyBeacon
 from detectors.key_probe import KeyProbe
 from detectors.leaked_canary import LeakedCanary
 from detectors.logging_tamper import LoggingTamper
+from detectors.longer_hours import LongerHours
 from detectors.model_rotation import ModelRotation
 from detectors.model_sweep import ModelSweep
 from detectors.new_origin import NewOrigin
@@ -49,6 +50,7 @@ CATALOG: tuple[type[Detector], ...] = (
     NewOrigin,
     KeyBeacon,
     SecondUser,
+    LongerHours,
     SharedKey,
     OneOriginManyKeys,
     CanaryKey,
