@@ -8,6 +8,7 @@ from typing import Any
 
 from detectors.features import WINDOWS
 from schemas.records import Rollup
+from streams.explain_levels import Levels, levels
 
 MAX_POINTS = 24 * 31  # windows of one entity that are drawn
 TEXT_ROWS = 24
@@ -33,17 +34,27 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One feature of one entity over time."""
+    """One feature of one entity over time.
+
+    Attributes:
+        levels: since when it is where it is; None when too few windows are known.
+    """
 
     feature: str
     unit: str
     points: tuple[Point, ...]
     decided: datetime
+    levels: Levels | None = None
 
     @property
     def began(self) -> str:
         """When the first window that is known began."""
         return self.points[0].start.strftime("%Y-%m-%d %H:%M")
+
+    @property
+    def level(self) -> str | None:
+        """Since when the level is what it is, in words."""
+        return f"{self.feature} {self.levels.told(self.unit)}" if self.levels else None
 
 
 def chart(finding: dict[str, Any], rollups: Iterable[Rollup]) -> Chart | None:
@@ -66,12 +77,13 @@ def chart(finding: dict[str, Any], rollups: Iterable[Rollup]) -> Chart | None:
     feature = _feature(evidence, mine[-1])
     unit, scale = _unit(feature)
     points = [_point(one, feature, scale, since, decided) for one in mine]
+    known = levels([point.start for point in points], [point.seen for point in points])
     totals = evidence.get("totals") or {}
     if not any(point.alarm for point in points) and feature in totals:
         last = points[-1]
         seen = totals[feature] / scale
         points.append(Point(since, max(decided, since), seen, last.low, last.high, True))
-    return Chart(feature, unit, tuple(points), decided)
+    return Chart(feature, unit, tuple(points), decided, known)
 
 
 def _point(one: Rollup, feature: str, scale: float, since: datetime, decided: datetime) -> Point:
@@ -96,8 +108,11 @@ def _unit(name: str) -> tuple[str, float]:
 
 
 def lines(drawn: Chart, rows: int = TEXT_ROWS, width: int = TEXT_WIDTH) -> list[str]:
-    """Bars on a logarithmic scale; `|` is where the tail begins, `<` marks the finding."""
-    points = around(drawn.points, rows)
+    """Bars on a logarithmic scale; `|` is where the tail begins, `<` marks the finding.
+
+    `>` marks the first window of a new level.
+    """
+    points, new = around(drawn.points, rows), _new(drawn)
     values = [value for p in points for value in (p.seen, p.high) if value > 0]
     least, most = min(values, default=1.0) / 4, max(values, default=1.0)
 
@@ -108,16 +123,22 @@ def lines(drawn: Chart, rows: int = TEXT_ROWS, width: int = TEXT_WIDTH) -> list[
 
     told = [
         f"{drawn.feature.replace('_', ' ')}, {drawn.unit} a window (logarithmic);"
-        " | is where the tail of its habit begins"
+        " | is where the tail of its habit begins" + (", > a new level" if new else "")
     ]
     for point in points:
         bar = list("#" * column(point.seen) + " " * (width + 1 - column(point.seen)))
         if point.high == point.high:
             bar[column(point.high)] = "|"
         mark = "  < here" if point.alarm else ""
+        begins = ">" if point.start in new else " "
         when = point.start.strftime("%m-%d %H:%M")
-        told.append(f"{when} {''.join(bar)} {_short(point.seen):>12}{mark}")
+        told.append(f"{when}{begins}{''.join(bar)} {_short(point.seen):>12}{mark}")
     return told
+
+
+def _new(drawn: Chart) -> set[datetime]:
+    """When new levels began."""
+    return {change.at for change in drawn.levels.changes} if drawn.levels else set()
 
 
 def around(points: Sequence[Point], rows: int) -> Sequence[Point]:
@@ -144,6 +165,10 @@ def picture(drawn: Chart) -> bytes:
     decided: Any = drawn.decided
     axes.plot([p.start for p in alarms], [p.seen for p in alarms], "D", color="#C53030")  # type: ignore[arg-type]
     axes.axvline(decided, color="#C53030", linewidth=1, linestyle="--", label="decided")
+    for number, at in enumerate(sorted(_new(drawn))):
+        new: Any = at
+        label = "_" * bool(number) + "new level"  # told once
+        axes.axvline(new, color="#2F855A", linewidth=1, linestyle=":", label=label)
     axes.set_yscale("symlog", linthresh=_least(drawn.points))
     axes.set_ylim(0, 3 * max(max(p.seen for p in drawn.points), _least(drawn.points)))
     locator = AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]

@@ -115,11 +115,14 @@ def _unit(feature: Feature | None, name: str) -> tuple[str, float]:
     return ("dollars", 1e9) if unit == "nano-dollars" else (unit, 1.0)
 
 
-def story(finding: Finding, since: str | None = None) -> list[tuple[str, str]]:
+def story(
+    finding: Finding, since: str | None = None, level: str | None = None
+) -> list[tuple[str, str]]:
     """A finding as pairs of a heading and a text, in reading order.
 
     Args:
         since: how far back its habit is known to reach, where something shows that.
+        level: since when the key's windows are where they are, in words.
     """
     evidence = finding.get("evidence") or {}
     parts = contributions(finding)
@@ -134,6 +137,7 @@ def story(finding: Finding, since: str | None = None) -> list[tuple[str, str]]:
         ("mode", finding["mode"]),
         ("seen", _seen(parts, evidence)),
         ("usual", _usual(parts, evidence, since)),
+        *([("level", level)] if level else []),
         ("probability", _probability(finding, evidence)),
         ("cost", _dollars(finding["cost_usd"], finding["provenance"]["prices"])),
     ]

@@ -80,9 +80,11 @@ def _show(
     if arguments.json:
         told = None if derivation is None else {"same": derivation.same, "told": derivation.told}
         features = [one.told() for one in contributions(finding)]
-        print_json([{"revisions": revisions, "derivation": told, "features": features}])
+        known = drawn.levels.plain() if drawn and drawn.levels else None
+        said = {"revisions": revisions, "derivation": told, "features": features, "level": known}
+        print_json([said])
     else:
-        rows = story(finding, drawn.began if drawn else None)
+        rows = story(finding, drawn.began if drawn else None, drawn.level if drawn else None)
         if derivation is not None:
             rows.append(("derived again", derivation.told))
         print_table(f"Finding {finding['id']}", ("", ""), rows)
