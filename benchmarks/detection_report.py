@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.detection_rates import GROUPS, chance, false_rate, net, recall, wilson
+from streams.limits import allowed
 
 Score = dict[str, Any]
 TOOL_GROUPS: dict[str, Any] = {
@@ -196,11 +197,12 @@ def _parts(budget: float, scores: Sequence[Score], twins: Sequence[Score]) -> It
     for what in ("detectors", "channels"):
         names = sorted({name for score in scores for name in score.get(what, {})})
         yield f"\n## {what.title()} at {budget:g}: alone, and what is lost without\n"
+        asked = allowed(budget) if what == "channels" else {}
         yield (
             "| | loud, alone | stealth, alone | false, alone | false without attacks, alone |"
-            " loud, lost without | false, saved without |"
+            " loud, lost without | false, saved without |" + " may spend |" * bool(asked)
         )
-        yield "|---|---|---|---|---|---|---|"
+        yield "|---" * (7 + bool(asked)) + "|"
         whole, false = _recall(scores, "loud"), false_rate(scores)["rate"]
         for name in names:
             alone = [_part(score, what, name, "alone") for score in scores]
@@ -215,6 +217,8 @@ def _parts(budget: float, scores: Sequence[Score], twins: Sequence[Score]) -> It
                 f"{whole - _recall(without, 'loud'):.3f}",
                 f"{false - false_rate(without)['rate']:.3f}",
             ]
+            if asked:
+                cells.append(f"{asked[name]:.3f}" if name in asked else "a fixed limit")
             yield "| " + " | ".join(cells) + " |"
 
 

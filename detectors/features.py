@@ -142,9 +142,9 @@ CREDENTIAL_1D = WindowSpec(
         ),
     ),
     recorded=(
-        Recorded("active_hours", slack=12.0, heavy=0.023),
-        Recorded("address_hours", slack=12.0, heavy=0.023),
-        Recorded("nanousd", slack=50_000_000.0, heavy=0.15, steep=0.56),
+        Recorded("active_hours", slack=12.0, scale=0.12),
+        Recorded("address_hours", slack=12.0, scale=0.14),
+        Recorded("nanousd", slack=50_000_000.0, scale=0.3, heavy=0.5),
     ),
 )
 

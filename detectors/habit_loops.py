@@ -45,7 +45,7 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
                 _, above, scale, rate = tails[key, place]
                 _describe(small, tall, key, place, months, enough, tails, key)
                 _hold_back(tails, key, place, (above, scale, rate), rise)
-            for place in range(len(counted)):
+            for place in range(len(counted) + 1):
                 counts[key, place] = count[key, place]
             for place in range(len(recorded)):
                 mosts[key, place] = most[key, place]
@@ -54,6 +54,7 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
         for place in range(len(counted)):
             count[key, place] += totals[at, counted[place]]
         if not usual[at]:
+            count[key, len(counted)] += 1
             continue
         start = taught[key] == 0
         taught[key] += 1
@@ -78,7 +79,8 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
     Args:
         small, tall, old, spec: as for `learn`.
         asked: keys and windows.
-        found: filled in: tails, how many windows they were learned from, counts, records.
+        found: filled in: tails, how many windows they were learned from, counts (and last, windows
+            that were not learned), records.
     """
     n, _, first, _, _, count, _, version, most = small
     keys, windows = asked
@@ -98,7 +100,7 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
                 _describe(small, tall, key, place, months, enough, tails, at)
                 _, above, scale, rate = old[0][key, place]
                 _hold_back(tails, at, place, (above, scale, rate), rise)
-        for place in range(len(counted)):
+        for place in range(len(counted) + 1):
             counts[at, place] = old[1][key, place] if before else count[key, place]
         for place in range(len(recorded)):
             records[at, place] = old[2][key, place] if before else most[key, place]

@@ -59,12 +59,12 @@ class Habits:
             "first": ((), 0, np.int32),  # number of the first window
             "mean": ((features,), 0.0, np.float64),  # of log1p(total)
             "square": ((features,), 0.0, np.float64),  # of log1p(total) squared
-            "count": ((counts,), 0, np.int32),  # sums of the counted features
+            "count": ((counts + 1,), 0, np.int32),  # sums of the counted features; not learned
             "most": ((records,), 0, np.int64),  # highest totals of the recorded features
             "row": ((), -1, np.int32),  # of the promoted, else -1
             "version": ((2,), NEVER, np.int32),  # newest windows that were learned, newest first
             "tail": ((features, 4), 0.0, np.float32),  # of the version before the newest
-            "counts": ((counts,), 0, np.int32),  # likewise
+            "counts": ((counts + 1,), 0, np.int32),  # likewise
             "mosts": ((records,), 0, np.int64),  # likewise
         }
         self.size = 0
@@ -124,11 +124,12 @@ class Habits:
 
         Returns:
             By window: the tails of the learned features `[windows, features, 4]` as typical, log
-            tail, scale, log rate; how many windows they were learned from; the counts; the records.
+            tail, scale, log rate; how many windows they were learned from; the counts, and last how
+            many windows were not learned; the records.
         """
         size = len(keys)
         tails = np.empty((size, len(self.learned), 4), np.float32)
-        counts = np.empty((size, len(self.counted)), np.int64)
+        counts = np.empty((size, len(self.counted) + 1), np.int64)
         records = np.empty((size, len(self.recorded)), np.int64)
         found = (tails, np.empty(size, np.int64), counts, records)
         habit_loops.pinned(*self._known(), (keys, windows), self._spec, found)

@@ -7,9 +7,9 @@ from schemas.finding import About, Severity
 KNOWN_DAYS = 2  # closed days before a key's record means anything
 LEAST_HOURS = 4  # in a day; below this nobody is a second user
 LEAST_NANOUSD = 1_000_000_000
-PLACES = 0.45  # parts of the alert budget
-HOURS = 0.35
-SPEND = 0.15
+HOURS = 0.42  # parts of what facts leave of the alert budget; few honest keys find new hours
+PLACES = 0.34
+SPEND = 0.09
 SAID = {
     "active_hours": "the key was at work in {seen} different hours of a day",
     "address_hours": "addresses were at work for {seen} hours of a day together",
@@ -25,7 +25,7 @@ class SecondUser(Detector):
     at work. Hours and places have narrow records even where calls and dollars burst twentyfold.
 
     Source: of n + 1 like days each holds the record with probability 1 / (n + 1) (Rényi 1962); a
-    power law says how far beyond (`detectors.records`).
+    tail over logarithms says how far beyond (`detectors.records`).
     Blind spot: a thief who works only in the owner's hours and from the owner's address.
 
     >>> from detectors.testing import window

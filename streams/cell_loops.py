@@ -13,7 +13,7 @@ NEVER = -(2**31)
 NO_LIMIT = 2**62
 MOST = 2.0**61  # of a learned limit
 MOST_LOG = 40.0
-LEAST_BEYOND = 0.02  # see `detectors.records`
+LEAST_BEYOND, PRIOR, MOST_EASED, LEAST_AWAKE = 0.02, 0.15, 4.0, 0.25  # see `detectors.records`
 
 
 @compiled
@@ -72,24 +72,28 @@ def crossed(total: Any, limit: Any, feature: Any, cells: Any, hot: Any) -> int:
 
 
 @compiled
-def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> None:
+def pin(habits: Any, channels: Any, width: float, records: Any, asked: Any, limit: Any) -> None:
     """Writes down the limits by which windows that open now are judged.
 
     Args:
         habits: by window: tails, windows learned from, counts, records, first window of its key.
         channels: by channel: limit, windows its key must have, windows from which it is not
             looked at, windows since the first of its key, alerts a month, learned, counted and
-            recorded feature or -1, and slack, width and steepness of its record's law.
+            recorded feature or -1, and slack, scale and heaviness of its record's law.
         width: of a window, as a share of a month.
+        records: alerts a month that all records of a key may raise, and months of quiet after one.
         asked: windows and cells of what opens.
         limit: filled in, by cell and channel.
     """
-    tails, known, counts, records, first = habits
-    above, least, below, aged, shares, learned, counted, recorded, slack, heavy, steep = channels
+    tails, known, counts, highest, first = habits
+    above, least, below, aged, shares, learned, counted, recorded, slack, scale, heavy = channels
     windows, cells = asked
+    allowed, quiet = records
     for at in range(len(cells)):
         cell = cells[at]
         months = (windows[at] - first[at] - 1) * width
+        unusual = counts[at, counts.shape[1] - 1]
+        ease = eased(allowed, (windows[at] - first[at]) * width, unusual, quiet)
         for channel in range(len(above)):
             age = windows[at] - first[at]
             if known[at] < least[channel] or known[at] >= below[channel] or age < aged[channel]:
@@ -103,9 +107,9 @@ def pin(habits: Any, channels: Any, width: float, asked: Any, limit: Any) -> Non
                 before = counts[at, counted[channel]]
                 most = max(most, rare_count(before, months, shares[channel], width))
             if recorded[channel] >= 0:
-                record = records[at, recorded[channel]] + slack[channel]
-                often = heavy[channel] / width / ((known[at] + 1) * shares[channel])
-                beyond = max(LEAST_BEYOND, often ** (1 / steep[channel]))
+                record = highest[at, recorded[channel]] + slack[channel]
+                chance = shares[channel] * ease * width * (known[at] + 1)
+                beyond = passed(chance, known[at], scale[channel], heavy[channel])
                 reach = (1 + beyond) * record - slack[channel]
                 most = max(most, np.int64(min(reach, MOST)))
             limit[cell, channel] = most
@@ -117,6 +121,22 @@ def reached(tails: Any, at: int, place: int, share: float) -> float:
     z = max(np.float64(tails[at, place, 3]) - log(share), 0.0)
     reach = np.float64(tails[at, place, 1]) + np.float64(tails[at, place, 2]) * z
     return expm1(min(reach, MOST_LOG))
+
+
+@inlined
+def passed(chance: float, known: int, scale: float, heavy: float) -> float:
+    """By what share of itself a record is passed with this chance; see `detectors.records`."""
+    bend = 1 / max(np.float64(known), 1.0) + heavy
+    excess = scale / bend * (min(chance, 1.0) ** -bend - 1)
+    return max(LEAST_BEYOND, expm1(min(excess, MOST_LOG)))
+
+
+@inlined
+def eased(allowed: float, months: float, unusual: int, quiet: float) -> float:
+    """How many times its share a key's records may come up; see `detectors.records`."""
+    fits = (PRIOR + allowed * months) / (PRIOR + unusual)
+    rate = min(max(fits, 1.0), MOST_EASED)
+    return rate / max(1 - allowed * rate * quiet, LEAST_AWAKE)
 
 
 @inlined

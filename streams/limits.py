@@ -3,16 +3,19 @@
 import numpy as np
 import numpy.typing as npt
 
+from detectors import CATALOG
 from detectors.base import Channel, Detector
-from detectors.features import WindowSpec
-from detectors.habits import Habits
+from detectors.features import WINDOWS, WindowSpec
+from detectors.habits import MONTH_MS, Habits
+from detectors.records import eased
 from streams import cell_loops
-from streams.alarms import ESCALATE, Alarms
+from streams.alarms import ESCALATE, LEAST_QUIET, QUIET_MS, Alarms
 from streams.cell_loops import NO_LIMIT
 
 Ints = npt.NDArray[np.int64]
 Watched = list[tuple[Detector, Channel]]
 FACTS = 0.3  # alerts a key-month that fixed limits raise, whatever the budget (docs/detection.md)
+LEAST_PART = 0.1  # of the budget that is left to records, however much facts take
 
 
 class Limits:
@@ -27,8 +30,12 @@ class Limits:
     def __init__(self, spec: WindowSpec, watched: Watched, budget: float) -> None:
         channels = [channel for _, channel in watched]
         self.spec = spec
-        self.watched = watched
         self.budget = budget
+        self._width = spec.width_ms / MONTH_MS
+        self._quiet = max(QUIET_MS // spec.width_ms, LEAST_QUIET) * self._width
+        self.watched = watched
+        records = [c for c in channels if c.share is not None and self._recorded(c)]
+        self._allowed = sum((self.spends(c, c.share or 0.0) for c in records), 0.0)
         self.detectors = list(dict.fromkeys(detector for detector, _ in watched))
         self.feature = np.array([spec.index[c.feature] for c in channels], np.int64)
         self._channels = (
@@ -41,21 +48,32 @@ class Limits:
             _places(spec.counted, channels),
             recorded := _places(tuple(law.feature for law in spec.recorded), channels),
             np.array([spec.recorded[at].slack if at >= 0 else 0.0 for at in recorded]),
+            np.array([spec.recorded[at].scale if at >= 0 else 1.0 for at in recorded]),
             np.array([spec.recorded[at].heavy if at >= 0 else 0.0 for at in recorded]),
-            np.array([spec.recorded[at].steep if at >= 0 else 1.0 for at in recorded]),
         )
 
     def spends(self, channel: Channel, share: float) -> float:
         """Alerts a key-month that a channel may raise; records get what fixed limits leave."""
-        recorded = any(law.feature == channel.feature for law in self.spec.recorded)
-        left = max(self.budget - FACTS, self.budget / 4) if recorded else self.budget
-        return left * share
+        left = max(self.budget - FACTS, self.budget * LEAST_PART)
+        return (left if self._recorded(channel) else self.budget) * share
+
+    def _recorded(self, channel: Channel) -> bool:
+        return any(law.feature == channel.feature for law in self.spec.recorded)
+
+    def ease(self, age: int, unusual: int) -> float:
+        """How many times its share a key's records may come up; see `detectors.records`.
+
+        Args:
+            age: windows since the key's first.
+            unusual: of these, closed ones that were not learned.
+        """
+        return eased(self._allowed, age * self._width, unusual, self._quiet)
 
     def pin(self, habits: Habits, keys: Ints, windows: Ints, cells: Ints, limit: Ints) -> None:
         """Writes down the limits, by cell, of windows that open now."""
         known = (*habits.pinned(keys, windows), habits.first[keys])
-        month = habits.months_per_window
-        cell_loops.pin(known, self._channels, month, (windows, cells), limit)
+        records = (self._allowed, self._quiet)
+        cell_loops.pin(known, self._channels, self._width, records, (windows, cells), limit)
 
     def raised(self, alarms: Alarms, key: int, window: int, limit: Ints) -> Ints:
         """The limits of one window, by what was told of its key already."""
@@ -78,6 +96,26 @@ class Limits:
     def channel(self, detector: Detector, feature: str) -> Channel:
         """The channel by which a detector watches a feature."""
         return next(c for d, c in self.watched if d is detector and c.feature == feature)
+
+
+def allowed(budget: float) -> dict[str, float]:
+    """What each learned channel may spend of a budget, alerts a key-month.
+
+    Returns:
+        By detector, window and feature, separated by spaces.
+
+    >>> round(allowed(1.0)["second-user credential/1d active_hours"], 2)
+    0.29
+    """
+    found = {}
+    for spec in WINDOWS:
+        limits = Limits(spec, [], budget)
+        for detector in CATALOG:
+            for channel in detector.channels:
+                if channel.window == spec.name and channel.share is not None:
+                    name = f"{detector.about.id} {channel.window} {channel.feature}"
+                    found[name] = limits.spends(channel, channel.share)
+    return found
 
 
 def _places(names: tuple[str, ...], channels: list[Channel]) -> Ints:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-STATE_VERSION = "7"
+STATE_VERSION = "8"
 
 
 class BadSnapshot(ValueError):

@@ -117,16 +117,18 @@ class Teller:
         self, cell: int, totals: Ints, channel: Channel, name: str, event: Any, final: bool = False
     ) -> Window:
         spec, rows = self.windows.spec, self.windows.cells
-        tails, known, _, records = self.windows.habits.pinned(rows.key[[cell]], rows.window[[cell]])
+        habits, number = self.windows.habits, int(rows.window[cell])
+        tails, known, counts, records = habits.pinned(rows.key[[cell]], rows.window[[cell]])
         mature = int(known[0])
         share = self.windows.limits.spends(channel, channel.share or FACT_SHARE)
         usual: dict[str, Usual] = {
             feature: read_tail(tails[0, place], share, mature)
             for place, feature in enumerate(spec.learned)
         }
-        width = self.windows.habits.months_per_window
+        age = number - int(habits.first[rows.key[cell]]) if mature else 0
+        share *= self.windows.limits.ease(age, int(counts[0, -1]))
         for law, record in zip(spec.recorded, records[0].tolist(), strict=True):
-            usual[law.feature] = read_record(law, record, mature, share, width)
+            usual[law.feature] = read_record(law, record, mature, share, habits.months_per_window)
         return Window(
             spec=spec.name,
             entity=Entity(lane=spec.lane, id=name),

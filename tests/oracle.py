@@ -16,13 +16,13 @@ import streams.limits as limit_constants
 from detectors import CATALOG, Detector
 from detectors.base import Channel, Usual, Window
 from detectors.features import WINDOWS, WindowSpec
-from detectors.records import most
+from detectors.records import eased, most
 from schemas.decode import decode_line
 from schemas.finding import Entity, Severity, finding_id
 from streams.pipeline import CoreSettings
 from tests.oracle_admission import Admission
 from tests.oracle_events import MET, SELECTS, TAKES, amounts, milliseconds, window_of
-from tests.oracle_habit import MONTH_MS, Habit, rare, tail_limit
+from tests.oracle_habit import MONTH_MS, UNUSUAL, Habit, rare, tail_limit
 
 DAY_MS = 86_400_000
 NEVER_OVER = 2**62
@@ -68,6 +68,7 @@ class Cell:
     mature: int
     tail: dict[str, Any]
     records: dict[str, int]
+    ease: float
     base: list[int]
     limit: list[int]
     totals: dict[str, int] = field(default_factory=dict)
@@ -174,6 +175,7 @@ class Oracle:
         known = fit[-1] if fit else (0, 0, Counter[str](), {}, Counter[str]())
         _, mature, counts, tail, records = known
         laws = {law.feature: law for law in spec.recorded}
+        ease = self._ease(spec, number - habit.first if mature else 0, counts[UNUSUAL])
         base = []
         for _, channel in self._watched(spec):
             limit, feature = channel.above, channel.like or channel.feature
@@ -185,7 +187,7 @@ class Oracle:
                 limit = max(limit, rare(counts[feature], months, share, spec.width_ms))
             if channel.share and feature in laws:
                 width = spec.width_ms / MONTH_MS
-                reach = laws[feature].limit(records[feature], mature, share, width)
+                reach = laws[feature].limit(records[feature], mature, share * ease, width)
                 limit = max(limit, int(min(reach, 2.0**61)))
             if mature < channel.mature or (channel.young and mature >= channel.young):
                 limit = NEVER_OVER
@@ -197,7 +199,8 @@ class Oracle:
             level = self._level(spec, key, detector, number)
             if level and level.get(channel.feature):
                 limits[at] = max(limits[at], alarm_constants.ESCALATE * level[channel.feature])
-        cell = Cell(spec, key, number, start, time, event, mature, tail, records, base, limits)
+        known = (mature, tail, records, ease)
+        cell = Cell(spec, key, number, start, time, event, *known, base, limits)
         cell.totals = dict.fromkeys(spec.index, 0)
         self.cells[spec.name, key, number] = cell
         return cell
@@ -205,8 +208,15 @@ class Oracle:
     def _spends(self, spec: WindowSpec, channel: Channel, share: float) -> float:
         budget = self.settings.alert_budget
         if any(law.feature == channel.feature for law in spec.recorded):
-            budget = max(budget - limit_constants.FACTS, budget / 4)
+            budget = max(budget - limit_constants.FACTS, budget * limit_constants.LEAST_PART)
         return budget * share
+
+    def _ease(self, spec: WindowSpec, age: int, unusual: int) -> float:
+        width = spec.width_ms / MONTH_MS
+        laws = {law.feature for law in spec.recorded}
+        records = [c for _, c in self._watched(spec) if c.feature in laws]
+        allowed = sum((self._spends(spec, c, c.share or 0.0) for c in records), 0.0)
+        return eased(allowed, age * width, unusual, quiet_windows(spec) * width)
 
     def _judge(self, cell: Cell, event: dict[str, Any], time: int, position: int) -> None:
         watched = self._watched(cell.spec)
@@ -244,7 +254,7 @@ class Oracle:
         for law in cell.spec.recorded:
             width = cell.spec.width_ms / MONTH_MS
             record = cell.records.get(law.feature, 0)
-            usual[law.feature] = most(law, record, cell.mature, share, width)
+            usual[law.feature] = most(law, record, cell.mature, share * cell.ease, width)
         return Window(
             spec=cell.spec.name,
             entity=Entity(lane=cell.spec.lane, id=cell.key),

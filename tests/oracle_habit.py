@@ -13,6 +13,7 @@ import detectors.habits as constants
 from detectors.features import WindowSpec
 
 MONTH_MS = 30 * 86_400_000
+UNUSUAL = "windows that were not learned"
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Habit:
         """Learns a closed window and notes what is usual from now on."""
         self.windows += 1
         self.counts.update({name: totals[name] for name in spec.counted})
+        self.counts[UNUSUAL] += not usual
         months = (number - self.first + 1) * spec.width_ms / MONTH_MS
         tail = {}
         for name in spec.learned:
