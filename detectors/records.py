@@ -11,7 +11,7 @@ from math import expm1, log1p
 from detectors.base import Usual
 
 LEAST_BEYOND = 0.02  # a record must be passed by this share of itself, whatever the budget
-PRIOR = 0.15  # alerts that the law is worth beside those of the key itself
+PRIOR = 0.1  # alerts that the law is worth beside those of the key itself
 MOST_EASED = 4.0
 LEAST_AWAKE = 0.25  # share of its time for which a key is never taken to be quiet
 
@@ -96,7 +96,7 @@ def eased(allowed: float, months: float, unusual: int, quiet: float) -> float:
         quiet: months for which it is quiet after an alert.
 
     >>> [round(eased(allowed, 0.3, 0, 0.1), 1) for allowed in (0.2, 0.7, 2.7)]
-    [1.4, 2.9, 16.0]
+    [1.7, 4.0, 16.0]
     """
     fits = (PRIOR + allowed * months) / (PRIOR + unusual)
     rate = min(max(fits, 1.0), MOST_EASED)

@@ -13,7 +13,7 @@ NEVER = -(2**31)
 NO_LIMIT = 2**62
 MOST = 2.0**61  # of a learned limit
 MOST_LOG = 40.0
-LEAST_BEYOND, PRIOR, MOST_EASED, LEAST_AWAKE = 0.02, 0.15, 4.0, 0.25  # see `detectors.records`
+LEAST_BEYOND, PRIOR, MOST_EASED, LEAST_AWAKE = 0.02, 0.1, 4.0, 0.25  # see `detectors.records`
 
 
 @compiled

@@ -120,7 +120,7 @@ def test_honest_keys_pass_their_limit_no_more_often_than_allowed(share: float) -
 
 
 def test_a_key_that_is_never_told_of_is_watched_more_closely_up_to_a_bound() -> None:
-    factors = [eased(1.0, months, 0, 0.0) for months in (0.0, 0.1, 0.3, 5.0)]
+    factors = [eased(1.0, months, 0, 0.0) for months in (0.0, 0.1, 0.2, 5.0)]
 
     assert 1.0 == factors[0] < factors[1] < factors[2] < factors[3] == MOST_EASED
 
