@@ -122,6 +122,8 @@ class Prometheus:
             answer = httpx.get(f"{self.url}/api/v1/{path}", params=words, timeout=60)
         except httpx.TransportError:
             return []
+        if httpx.codes.SERVICE_UNAVAILABLE == answer.status_code:
+            return []
         said = answer.json()
         assert "success" == said["status"], (words, said)
         return said["data"]
