@@ -126,6 +126,9 @@ class Count:
 
     def _end(self) -> None:
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        if not self._seen:
+            print(f"not one event was done in {wall:.0f} s", file=sys.stderr, flush=True)
+            os._exit(1)
         print(json.dumps(asdict(Measured(self._seen, wall, cpu))), flush=True)
         os._exit(0)
 
