@@ -2,6 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import pairwise
+from math import comb, factorial
 from operator import itemgetter
 from typing import Any
 
@@ -11,12 +13,16 @@ from detectors.settled import HOUR_MS, settled_hour
 from schemas.decode import Record
 from schemas.finding import About, Severity
 
-LARGE_TOKENS = 8192  # input from which a call counts; see `large_call` in streams.columns
+LARGE_TOKENS = 4096  # input from which a call counts; see `large_call` in streams.masks
 MAX_STEP_TOKENS = 4000  # one step of an agent adds an answer and a tool's result
 MAX_GAP_MS = 60_000  # between two steps
 STEPS = 16  # growing steps in a row that need no habit to be odd
+EVEN_STEPS = 9  # of them when each adds about as much as the others: it gets the same again
+EVEN = 1.5  # the largest of these steps over the smallest
+CHANCE = 1e-5  # of so long a run among calls that have nothing to do with each other
 ABOVE_USUAL = 1.5  # times the longest run this key has had in two different hours
-NOTABLE_STEPS = 8  # shorter runs say nothing about a key's habit
+NOTABLE_STEPS = 7  # shorter runs say nothing about a key's habit
+NOTABLE_CHANCE = 1e-3  # nor do those that come up by themselves
 RECENT = 64  # large calls of one run that are remembered
 MAX_HOURS = 48
 HORIZON_MS = 7 * 24 * HOUR_MS
@@ -30,13 +36,16 @@ class RunawaySession(Detector):
 
     A run is the longest series of large calls in which each is a little larger than the one before
     and follows within a minute; other calls may lie between. Busy keys with large prompts make such
-    runs by chance, and honest agents make short ones, so the limit is the key's own: one and a half
-    times what it has reached in two different hours of the last week, and at least 16 steps. One
-    hour that was judged an attack therefore teaches nothing.
+    runs by chance, so the more large calls lie between the longer a run has to be. Honest agents
+    make short ones, and what each step adds varies; an agent that is stuck gets the same again and
+    again, so nine steps that add about as much are enough, else sixteen. The limit is the key's
+    own: one and a half times what it has reached in two different hours of the last week. One hour
+    that was judged an attack therefore teaches nothing.
 
-    Source: 52 of 52 runaway agents found at 0.03 false alerts per key-month on four streams of real
-    traffic (docs/detection.md); agents stuck for 11 days cost 47 000 dollars (2025-11).
-    Blind spot: an agent that pauses for more than a minute between steps, or stays below 8192
+    Source: 52 of 52 runaway agents found on four streams of real traffic, half of them within 135
+    seconds, and nothing else on these and four streams without attacks (docs/detection.md); agents
+    stuck for 11 days cost 47 000 dollars (2025-11).
+    Blind spot: an agent that pauses for more than a minute between steps, or stays below 4096
     input tokens.
 
     >>> from schemas.testing import record
@@ -62,7 +71,7 @@ class RunawaySession(Detector):
             "Read its last steps: what does it wait for, and why does it not see that it failed?",
             "Give the agent a limit of steps and of dollars, and shorten what it carries along.",
         ),
-        blind_spot="an agent that pauses for more than a minute, or stays below 8192 input tokens",
+        blind_spot="an agent that pauses for more than a minute, or stays below 4096 input tokens",
         needs=("api_key.id", "gen_ai.usage.input_tokens"),
     )
     takes = "large_call"
@@ -92,13 +101,19 @@ class RunawaySession(Detector):
         longest = max(changed, key=lambda step: (step[3], -step[0]))
         if longest[3] < NOTABLE_STEPS:
             return ()
+        run = _run(steps, longest)
+        among = sum(run[0][0] <= step[0] <= longest[0] for step in steps)
+        chance = _chance(len(run), among)
+        if chance > NOTABLE_CHANCE:
+            return ()
         usual = self._usual(key, longest[0])
         for step in changed:
             if step[3] >= NOTABLE_STEPS:
                 self._learn(key, step[0] // HOUR_MS, step[3])
-        if longest[3] < max(STEPS, ABOVE_USUAL * usual):
+        enough = EVEN_STEPS if _even(run[-EVEN_STEPS:]) else STEPS
+        if chance > CHANCE or longest[3] < max(enough, ABOVE_USUAL * usual):
             return ()
-        return (self._verdict(steps, longest, usual),)
+        return (self._verdict(run, longest, usual),)
 
     def _usual(self, key: str, time_ms: int) -> int:
         """The longest run that came up in two different hours before this one."""
@@ -115,8 +130,7 @@ class RunawaySession(Detector):
         self._memory.put("usual\0" + key, [list(one) for one in newest])
 
     @staticmethod
-    def _verdict(steps: list[Step], last: Step, usual: int) -> Verdict:
-        run = _run(steps, last)
+    def _verdict(run: list[Step], last: Step, usual: int) -> Verdict:
         return Verdict(
             f"{last[3]} calls in a row, each with more input than the one before, up to"
             f" {last[1]:,} tokens",
@@ -154,3 +168,18 @@ def _run(steps: list[Step], last: Step) -> list[Step]:
         if step[3] == run[-1][3] - 1 and _follows(step, run[-1]):
             run.append(step)
     return run[::-1]
+
+
+def _chance(steps: int, among: int) -> float:
+    """At most the chance that so many of these calls grow in a row though they are unrelated.
+
+    Of `among` values in any order C(among, steps) / steps! growing series of this length are
+    expected (Hammersley 1972); ours must follow closely too, so it is less.
+    """
+    return comb(among, steps) / factorial(steps)
+
+
+def _even(run: list[Step]) -> bool:
+    """Whether each step adds about as much as the others."""
+    added = [late[1] - early[1] for early, late in pairwise(run)]
+    return bool(max(added) <= EVEN * min(added))

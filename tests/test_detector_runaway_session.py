@@ -1,12 +1,16 @@
 """runaway-session: an agent whose context only grows."""
 
-from itertools import permutations
+from itertools import accumulate, cycle, islice, permutations
+from math import comb, factorial
 from random import Random
 
 import pytest
 
 from detectors.runaway_session import (
     ABOVE_USUAL,
+    CHANCE,
+    EVEN,
+    EVEN_STEPS,
     LARGE_TOKENS,
     MAX_GAP_MS,
     MAX_STEP_TOKENS,
@@ -17,12 +21,19 @@ from tests.detecting import HOUR, among, call, home, noon, only, raised
 
 NAME = "runaway-session"
 FIRST = LARGE_TOKENS
+UNEVEN = (300, 900, 500)  # what each step adds
 
 
 def run(
-    steps: int, start: float = 0, every: float = 10, grow: int = 500, **more: object
+    steps: int,
+    start: float = 0,
+    every: float = 10,
+    grow: tuple[int, ...] = UNEVEN,
+    first: int = FIRST,
+    **more: object,
 ) -> list[bytes]:
-    return [call(start + i * every, input_tokens=FIRST + i * grow, **more) for i in range(steps)]
+    sizes = accumulate(islice(cycle(grow), steps - 1), initial=first)
+    return [call(start + i * every, input_tokens=size, **more) for i, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,11 +56,46 @@ def test_agents_that_finish_and_documents_of_every_size_are_quiet(seed: int) -> 
 def test_one_step_too_many_is_found_and_told_once() -> None:
     assert [] == raised(run(STEPS - 1), NAME)
     [found] = raised(run(STEPS), NAME)
-    assert (STEPS, FIRST, FIRST + 500 * (STEPS - 1)) == tuple(
+    grown = list(accumulate(islice(cycle(UNEVEN), STEPS - 1), initial=FIRST))
+    assert (STEPS, grown[0], grown[-1]) == tuple(
         found.evidence[name] for name in ("steps", "from", "to")
     )
     assert STEPS == len(found.event_ids)
     assert 1 == len(raised(run(5 * STEPS), NAME))
+
+
+def test_an_agent_that_gets_the_same_again_and_again_is_found_sooner() -> None:
+    assert [] == raised(run(EVEN_STEPS - 1, grow=(500,)), NAME)
+    [found] = raised(run(EVEN_STEPS, grow=(500,)), NAME)
+    assert EVEN_STEPS == found.evidence["steps"]
+
+    nearly = (600, round(600 * EVEN))
+    assert 1 == len(raised(run(EVEN_STEPS, grow=nearly), NAME))
+    assert [] == raised(run(EVEN_STEPS, grow=(600, nearly[1] + 1)), NAME)
+
+
+def test_only_its_last_steps_have_to_be_even() -> None:
+    start = run(4)
+    more = run(EVEN_STEPS, start=40, grow=(500,), first=FIRST + 5000)
+
+    assert [] == raised(start + more[:-1], NAME)
+    assert 1 == len(raised(start + more, NAME))
+
+
+def test_a_run_that_comes_up_by_chance_among_many_large_calls_says_nothing() -> None:
+    steps, every = STEPS + 2, 10.0
+    grown = run(steps, every=every)
+    few = [call(every * i + 5, input_tokens=90_000) for i in range(4)]
+    many = [call(every * i + 4 + j, input_tokens=90_000) for i in range(steps) for j in range(3)]
+
+    assert CHANCE > comb(steps + 4, steps) / factorial(steps)
+    assert 1 == len(raised(sorted_by_time(grown + few), NAME))
+    assert CHANCE < comb(4 * steps - 3, steps) / factorial(steps)
+    assert [] == raised(sorted_by_time(grown + many), NAME)
+
+
+def sorted_by_time(lines: list[bytes]) -> list[bytes]:
+    return sorted(lines, key=lambda line: line[line.index(b'"timestamp"') :][:45])
 
 
 @pytest.mark.parametrize(("gap", "found"), [(MAX_GAP_MS / 1000, 1), (MAX_GAP_MS / 1000 + 1, 0)])
@@ -72,8 +118,9 @@ def test_small_and_refused_calls_are_no_steps() -> None:
 def test_two_agents_in_conversations_of_their_own_are_not_one_run() -> None:
     together = run(2 * (STEPS - 1), every=5)
     named = [
-        call(5 * i, input_tokens=FIRST + 500 * i, session=f"conversation-{i % 2}")
-        for i in range(2 * (STEPS - 1))
+        line
+        for which in range(2)
+        for line in run(STEPS - 1, start=which, session=f"conversation-{which}")
     ]
 
     assert 1 == len(raised(together, NAME))
@@ -90,6 +137,15 @@ def test_what_a_key_does_in_two_hours_of_a_week_is_its_habit() -> None:
     assert 1 == len([f for f in raised([*usual, *run(enough, then)], NAME) if f.time.day > 1])
 
 
+def test_short_runs_are_a_habit_too() -> None:
+    usual = [line for hour in (0, 5) for line in run(EVEN_STEPS - 1, hour * HOUR, grow=(500,))]
+    enough = int(ABOVE_USUAL * (EVEN_STEPS - 1))
+    then = 30 * HOUR
+
+    assert [] == raised([*usual, *run(enough - 1, then, grow=(500,))], NAME)
+    assert 1 == len(raised([*usual, *run(enough, then, grow=(500,))], NAME))
+
+
 def test_one_long_run_alone_teaches_nothing() -> None:
     lines = [*run(60), *run(STEPS, 30 * HOUR)]
 
@@ -97,7 +153,7 @@ def test_one_long_run_alone_teaches_nothing() -> None:
 
 
 def test_the_order_of_arrival_does_not_show() -> None:
-    lines = run(STEPS + 3, every=1, grow=300)
+    lines = run(STEPS + 3, every=1, grow=(300,))
     told = set()
     for seed in range(20):
         shuffled = Random(seed).sample(lines, len(lines))
