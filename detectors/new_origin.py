@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from detectors.base import Channel, Detector, Verdict, Window, atlas, attack, owasp, usd
 from schemas.finding import About, Severity
 
-ODD_CALLS = 3  # calls from a new address with a new model or client that are still honest
+ODD_CALLS = 1  # calls from a new address with a new model or client that are still honest
 NEW_ADDRESSES = 2  # in an hour; a key that roams learns a higher limit
 SHARE = 0.3  # part of the alert budget
 LEARNED_HOURS = 6
