@@ -37,6 +37,7 @@ from detectors.tool_drift import ToolDrift
 from detectors.tool_truncation import ToolTruncation
 from detectors.toolset_change import ToolsetChange
 from detectors.unexplained_input import UnexplainedInput
+from detectors.unlike_tenant import UnlikeTenant
 from detectors.unmetered_usage import UnmeteredUsage
 from detectors.usage_gap import UsageGap
 from detectors.vendor_drift import VendorDrift
@@ -53,6 +54,7 @@ CATALOG: tuple[type[Detector], ...] = (
     LongerHours,
     SharedKey,
     OneOriginManyKeys,
+    UnlikeTenant,
     CanaryKey,
     RevokedKey,
     LoggingTamper,

@@ -15,7 +15,7 @@ LEAST = 1024  # places of a generation
 FULL = 0.7  # share of them taken at which it grows
 SHOWN = 1 << 14  # events at strange places that are remembered as shown
 EVER = 2**61
-MOST = 64  # places of one owner that a rule may allow
+MOST = 256  # places of one owner that a rule may allow
 
 Names = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -90,13 +90,16 @@ class Places(Memory):
             self._there = here if self._period == before + 1 else Generation()
             self._here = Generation(*here.size)  # as many will come again
 
-    def note(self, owner: str, place: str, low: int, high: int) -> tuple[Place, list[Place]]:
+    def note(self, owner: str | int, place: str, low: int, high: int) -> tuple[Place, list[Place]]:
         """Notes that an owner was at a place.
 
+        Args:
+            owner: by name, or as `note_all` was told.
         Returns:
             What is known of that place now, and of all the owner's places, the newest first.
         """
-        name, here = fingerprint_of(owner), fingerprint_of(place)
+        name = owner if isinstance(owner, int) else fingerprint_of(owner)
+        here = fingerprint_of(place)
         places = self._here.places(name)
         mine = next((one for one in places if one.name == here), None)
         if mine is None or low < mine.low or high > mine.high:
@@ -108,6 +111,15 @@ class Places(Memory):
             places = self._here.places(name)
             mine = next(one for one in places if one.name == here)
         return mine, places
+
+    def note_all(self, owners: Names, places: Names, lows: Ints, highs: Ints) -> None:
+        """Notes where owners were, and no more; 0 is nobody, or nowhere."""
+        columns = (owners, places, lows, highs, lows, lows, np.zeros(len(owners), np.bool_))
+        at = 0
+        while at < len(owners):
+            at, _ = self._visit(columns, at)
+            if at < len(owners):
+                self._make_room(int(owners[at]))
 
     def strange(
         self, events: Events, owners: Names, places: Names, lows: Ints, highs: Ints, asked: Flags

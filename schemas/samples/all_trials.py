@@ -14,6 +14,7 @@ from schemas.samples import (
     trials_tenants,
     trials_thieves,
     trials_tools,
+    trials_young,
 )
 from schemas.samples.trials import Trial
 
@@ -31,4 +32,5 @@ TRIALS: dict[str, Trial] = {
     **trials_loops.TRIALS,
     **trials_storms.TRIALS,
     **trials_thieves.TRIALS,
+    **trials_young.TRIALS,
 }

@@ -49,6 +49,8 @@ REMEMBERS = {
     "shared-session": "session", "toolset-change": "tool list",
     # by answer
     "echoed-response": "answer", "shared-cache": "answer",
+    # by tenant
+    "unlike-tenant": "tenant",
     # by provider and model, by tool, by deployment
     "fallback-drift": "service", "model-rotation": "service", "pool-saturation": "pool",
     "slow-first-token": "service", "thundering-herd": "service", "tool-drift": "service",
@@ -143,6 +145,7 @@ _KEYS: dict[str, Callable[[Columns], Hashes]] = {
     "service": _service,
     "pool": lambda c: _either(c, "server_address", "deployment_id", "request_model"),
     "address": lambda c: c.hashes("client_address"),
+    "tenant": lambda c: c.hashes("tenant_id"),
 }
 _OWN: dict[Lane, str] = {
     "credential": "key", "session": "session", "resource": "answer", "service": "service",
