@@ -8,6 +8,8 @@ from typing import Any
 from alerts.incident import Policy
 from schemas.finding import Finding
 from streams.backtest_census import Census
+from streams.backtest_levels import Leveling
+from streams.output import Output
 from streams.pipeline import CoreSettings, Pipeline
 
 ALERT_GAP = timedelta(hours=1)  # alerts of one entity closer than this are one
@@ -39,6 +41,7 @@ class Backtest:
         days: alerts by day (index) and budget (columns).
         worst: the entities with most alerts, for each budget.
         short: in words, what the history is too short for.
+        levels: keys whose level of tokens changed, with the newest change.
         untold: findings beyond `MAX_ALERTS`.
         rejected: records that could not be read.
     """
@@ -49,6 +52,7 @@ class Backtest:
     days: Any
     worst: Any
     short: list[str]
+    levels: Any
     untold: int = 0
     rejected: int = 0
 
@@ -65,7 +69,7 @@ class Backtest:
             "rejected": self.rejected,
             "untold": self.untold,
         }
-        for name in ("budgets", "detectors", "worst"):
+        for name in ("budgets", "detectors", "worst", "levels"):
             for record in getattr(self, name).to_dict("records"):
                 plain = {key: None if value != value else value for key, value in record.items()}
                 yield {"row": name.removesuffix("s"), **plain}
@@ -87,6 +91,7 @@ class Trial:
     def __init__(self, settings: CoreSettings, budgets: Sequence[float]) -> None:
         self.budgets = sorted(set(budgets))
         self.census = Census()
+        self.levels = Leveling()
         self.pipelines = [
             Pipeline(type(settings).model_validate({**dict(settings), "alert_budget": budget}))
             for budget in self.budgets
@@ -98,14 +103,27 @@ class Trial:
         """Shows a block of canonical NDJSON to every pipeline."""
         self.census.add(block)
         for budget, pipeline in zip(self.budgets, self.pipelines, strict=True):
-            self._keep(budget, pipeline.process(block).findings)
+            self._take(budget, pipeline, pipeline.process(block))
 
     def result(self, rejected: int = 0, worst: int = WORST) -> Backtest:
         """The tables, when all blocks were shown."""
         for budget, pipeline in zip(self.budgets, self.pipelines, strict=True):
-            self._keep(budget, pipeline.finish().findings)
+            self._take(budget, pipeline, pipeline.finish())
         rejected += self.pipelines[0].stats.rejected
-        return tabulate(self._found, self.budgets, self.census, rejected, self.untold, worst)
+        return tabulate(
+            self._found,
+            self.budgets,
+            self.census,
+            rejected,
+            self.untold,
+            worst,
+            self.levels,
+        )
+
+    def _take(self, budget: float, pipeline: Pipeline, output: Output) -> None:
+        self._keep(budget, output.findings)
+        if pipeline is self.pipelines[0]:  # what was used is the same under every budget
+            self.levels.add(output.rollups)
 
     def _keep(self, budget: float, findings: Iterable[Finding]) -> None:
         for finding in findings:
@@ -137,6 +155,7 @@ def tabulate(
     rejected: int = 0,
     untold: int = 0,
     worst: int = WORST,
+    levels: Leveling | None = None,
 ) -> Backtest:
     """Counts what was found.
 
@@ -162,6 +181,7 @@ def tabulate(
         _days(pages, budgets, census),
         _worst(pages, worst),
         too_short(census, budgets),
+        (levels or Leveling()).table(worst),
         untold,
         rejected,
     )

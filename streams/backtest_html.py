@@ -50,6 +50,17 @@ WORST = {
     "cost_usd": "USD, estimated",
 }
 
+LEVELS = {
+    "lane": "lane",
+    "entity": "entity",
+    "tenant": "tenant",
+    "since": "since (UTC)",
+    "times": "times",
+    "before": "tokens an hour before",
+    "now": "since then",
+    "changes": "changes in all",
+}
+
 
 def page(result: Backtest, names: list[str]) -> str:
     """The whole report.
@@ -98,6 +109,12 @@ def _lines(result: Backtest, names: list[str]) -> Iterator[str]:
     yield _picture(by_detector(result.detectors), "alerts of each detector")
     yield "<h2>Entities with most alerts</h2>"
     yield table(result.worst, WORST)
+    yield "<h2>Keys whose level changed</h2>"
+    yield (
+        "<p>Typical tokens of the hours in which a key is busy came to twice or half of what they"
+        " were, and stayed there. Mark those you know the reason of as expected.</p>"
+    )
+    yield table(result.levels, LEVELS)
     yield "</body></html>"
 
 

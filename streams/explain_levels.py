@@ -105,12 +105,12 @@ def levels(starts: Sequence[datetime], values: Sequence[float]) -> Levels | None
 
 def _by_hour(hours: Sequence[int], logs: Floats) -> Floats:
     """What is usual at the hour of each window; of all hours where too few are known."""
-    of, overall = np.asarray(hours), _median(logs)
+    of, overall = np.asarray(hours), float(logs.mean())
     usual = np.full(len(logs), overall)
     for hour in range(24):
         mine = of == hour
         if mine.sum() >= SAME_HOUR:
-            usual[mine] = _median(logs[mine])
+            usual[mine] = logs[mine].mean()  # a median would hide what changed halfway
     return usual
 
 

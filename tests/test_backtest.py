@@ -10,9 +10,12 @@ from schemas.testing import event
 from streams.backtest import COLUMNS, Backtest, tabulate
 from streams.backtest_census import Census
 from streams.backtest_html import page
+from streams.backtest_levels import COLUMNS as LEVEL_COLUMNS
+from streams.backtest_levels import Leveling
 from streams.backtest_short import too_short
 from streams.cli import main
 from tests.detecting import HOUR, KEY, START, call, past
+from tests.test_explain import rollup
 
 ROW = dict.fromkeys(COLUMNS)
 
@@ -183,3 +186,47 @@ def test_people_get_tables_by_budget_by_detector_and_by_entity(
     assert any(line.startswith("key-probe\tllmjacking\t1 (") for line in lines)
     assert any(line.startswith("all\tllmjacking\t") for line in lines)
     assert any(line.startswith("too short: ") for line in lines)
+
+
+def leveled(*tokens: int, most: int = 1000) -> Leveling:
+    """A key that uses so many tokens an hour."""
+    collected = Leveling(most)
+    collected.add(rollup(hour, count) for hour, count in enumerate(tokens))
+    return collected
+
+
+def test_a_key_that_came_to_another_level_is_listed_with_when_and_how_much() -> None:
+    [row] = leveled(*[900] * 60, *[9000] * 40).table(10).to_dict("records")
+
+    told = (KEY, "acme", "2026-10-03 12:00", 10.0, 900, 9000, 1)
+    assert ("credential", *told) == tuple(row[name] for name in LEVEL_COLUMNS)
+
+
+def test_a_steady_key_is_not_listed_however_bursty() -> None:
+    bursty = [100 * (1 + 37 * hour * hour % 61) for hour in range(200)]
+
+    assert [] == leveled(*bursty).table(10).to_dict("records")
+    assert [] == leveled().table(10).to_dict("records")
+
+
+def test_windows_beyond_the_limit_are_counted() -> None:
+    assert 40 == leveled(*[9] * 100, most=60).beyond
+
+
+def test_levels_are_told_as_json_in_the_table_and_in_the_report(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [
+        call(hour * HOUR + 240 * i, input_tokens=100 if hour < 40 else 5000)
+        for hour in range(76)
+        for i in range(15)
+    ]
+    told = rows(capsys, write(lines), "--budgets", "1", "--html", "r.html")
+
+    [level] = [row for row in told if row["row"] == "level"]
+    assert (KEY, 1) == (level["entity"], level["changes"])
+    assert "2026-10-02 15:00" <= str(level["since"]) <= "2026-10-02 17:00"
+    report = Path("r.html").read_text()
+    assert KEY in report[report.index("Keys whose level changed") :]
+    assert 0 == main(["backtest", "a.ndjson", "--budgets", "1"])
+    assert f"credential\t{KEY}\tacme\t2026-10-02" in capsys.readouterr().out

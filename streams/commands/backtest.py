@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="false alerts a key-month (default: 0.3 1 3)",
     )
     parser.add_argument("--html", type=Path, metavar="REPORT.html", help="write a report, one file")
-    parser.add_argument("--worst", type=int, default=10, help="entities listed a budget")
+    parser.add_argument("--worst", type=int, default=10, help="entities listed a budget, and keys")
     add_format(parser)
     add_data(parser)
     add_config(parser)
@@ -153,6 +153,23 @@ def _tell(result: Any) -> None:
                 f"{row.cost_usd:,.2f}",
             )
             for row in result.worst.itertuples()
+        ],
+    )
+    print_table(
+        "Keys whose level of tokens changed (expect those you know the reason of)",
+        ("lane", "entity", "tenant", "since", "times", "an hour before", "since then", "changes"),
+        [
+            (
+                row.lane,
+                row.entity,
+                row.tenant,
+                row.since,
+                f"{row.times:,.2f}",
+                f"{row.before:,}",
+                f"{row.now:,}",
+                row.changes,
+            )
+            for row in result.levels.itertuples()
         ],
     )
     for told in result.short:
