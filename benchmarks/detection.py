@@ -10,6 +10,7 @@ parts:
 
     streams       model calls, each seed under each budget, with attacks and their twins without
     tools         tool calls, with and without the registry of owners
+    river         what each of river's online learners would add to the catalog
     peers         rules that peers ship, on the model calls of the same seeds
     nab           the Numenta Anomaly Benchmark, by the code of our habits
     catalog       each detector in scenes of its own, 20 seeds
@@ -28,10 +29,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import detection_report, nab_habit, peers_rules
+from benchmarks import detection_report, nab_habit, peers_rules, river_habits
 from benchmarks.detection_streams import ROOT, Evaluator, Stream, Truth, code, judged, parted
 
-PARTS = ("streams", "tools", "peers", "nab", "catalog", "report")
+PARTS = ("streams", "tools", "river", "peers", "nab", "catalog", "report")
+BUDGET = 0.5  # for what is tried beside the catalog
 SLOW = "river HalfSpaceTrees per key, score 0.95"
 
 
@@ -46,7 +48,7 @@ def main() -> None:
     twins = [True] if arguments.benign_only else [False] if arguments.no_twins else [True, False]
     for seed in arguments.seeds:
         for benign in twins:
-            if parts & {"streams", "tools", "peers"}:
+            if parts & {"streams", "tools", "river", "peers"}:
                 _seed(evaluator, arguments, label, seed, benign, parts)
     if "nab" in parts and arguments.nab:
         _keep(arguments.work / f"nab-{label}.json", lambda: nab_habit.measure(arguments.nab))
@@ -107,6 +109,12 @@ def _seed(
         file = judged(stream, part, arguments.budgets[0], arguments.work, label)
         target = scores / f"{stream.name}-{part}.json"
         _keep(target, lambda file=file: _tools(evaluator, labels(), file))  # type: ignore[misc]
+    if "river" in parts:
+        file, budget = judged(stream, "llm", BUDGET, arguments.work, label), BUDGET
+        river = arguments.work / "river" / label
+        twin = river / f"{stream.name}-benign.json"
+        of = (evaluator, stream, labels(), file, budget, twin)
+        _keep(river / f"{stream.name}.json", lambda: river_habits.measure(*of))
     if "peers" in parts:
         peers = arguments.work / "peers"
         for name, rule in peers_rules.rules(evaluator.evaluate.scenarios.MODELS).items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks import river_habits
 from benchmarks.detection_rates import GROUPS, chance, false_rate, net, recall, wilson
 from streams.limits import allowed
 
@@ -70,11 +71,17 @@ def collect(work: Path, label: str) -> dict[str, Any]:
         "luck": luck,
         "tools": tools,
         "peers": peers,
+        "river": {benign: _river(work / "river" / label, benign) for benign in (False, True)},
         "nab": _one(work / f"nab-{label}.json"),
         "catalog": _one(work / f"catalog-{label}.json") or [],
     }
     measured["summary"] = summary(measured)
     return measured
+
+
+def _river(folder: Path, benign: bool) -> list[Any]:
+    files = sorted(folder.glob("*.json"))
+    return [_one(file) for file in files if file.stem.endswith("-benign") is benign]
 
 
 def _one(file: Path) -> Any:
@@ -109,6 +116,7 @@ def lines(measured: dict[str, Any]) -> Iterator[str]:
     """The report."""
     yield from found(measured)
     yield from _tools(measured["tools"])
+    yield from river_habits.lines(measured["river"])
     yield from _peers(measured["peers"])
     if measured["nab"]:
         yield from _nab(measured["nab"])
