@@ -1,6 +1,6 @@
 """An agent that never stops: its context only grows, and so does each bill."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from itertools import pairwise
 from math import comb, factorial
@@ -16,6 +16,7 @@ from schemas.finding import About, Severity
 LARGE_TOKENS = 4096  # input from which a call counts; see `large_call` in streams.masks
 MAX_STEP_TOKENS = 4000  # one step of an agent adds an answer and a tool's result
 MAX_GAP_MS = 60_000  # between two steps
+IDLE_MS = 10 * MAX_GAP_MS  # after which nothing is added to a run any more, however late
 STEPS = 16  # growing steps in a row that need no habit to be odd
 EVEN_STEPS = 9  # of them when each adds about as much as the others: it gets the same again
 EVEN = 1.5  # the largest of these steps over the smallest
@@ -93,9 +94,11 @@ class RunawaySession(Detector):
         if key is None or tokens is None or tokens < LARGE_TOKENS:
             return ()
         name = f"run\0{key}\0{event.conversation_id or event.session_id or ''}"
-        steps = [s for s in self._memory.get(name) or () if s[0] > time_ms - RECENT * MAX_GAP_MS]
-        steps.append([time_ms, tokens, event.event_id, 1, round(1e9 * (event.cost_usd or 0.0))])
-        steps.sort()
+        steps = self._memory.get(name) or []
+        if steps and steps[-1][0] < time_ms - IDLE_MS:
+            steps = []
+        step = [time_ms, tokens, event.event_id, 1, round(1e9 * (event.cost_usd or 0.0))]
+        insort(steps, step, lo=len(steps) if steps and steps[-1] < step else 0)
         changed = _count(steps, time_ms)
         self._memory.put(name, steps[-RECENT:])
         longest = max(changed, key=lambda step: (step[3], -step[0]))
