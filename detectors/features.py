@@ -12,6 +12,8 @@ from schemas.finding import Lane
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+MODEST_TOKENS = 100_000  # in a window; below this no volume is worth waking anyone
+MODEST_NANOUSD = 1_000_000_000
 TINY_TOKENS = 64  # input and output of a call that only tries whether a key works
 CACHEABLE_TOKENS = 1024  # least input that providers cache
 LONG_ANSWER_TOKENS = 64  # an answer that two tenants do not get by chance
@@ -60,6 +62,8 @@ class WindowSpec:
         select: mask of the events that enter.
         width_ms: length of a window; a key's boundaries are shifted by its hash.
         learned: features whose usual size is learned when windows close.
+        modest: for each of them a total that is no reason to wake anyone; what is usual may rise
+            to it at once.
         counted: features that are rare counts; their long-run rate is learned.
         recorded: features whose highest window is remembered.
     """
@@ -70,6 +74,7 @@ class WindowSpec:
     width_ms: int
     features: tuple[Feature, ...]
     learned: tuple[str, ...] = ()
+    modest: tuple[int, ...] = ()
     counted: tuple[str, ...] = ()
     recorded: tuple[Recorded, ...] = ()
     index: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -102,6 +107,7 @@ CREDENTIAL_5M = WindowSpec(
         Repeats("limited_repeats", "calls", "further 429s of one prompt", "prompt", "rate_limited"),
     ),
     learned=("tokens", "nanousd"),
+    modest=(MODEST_TOKENS, MODEST_NANOUSD),
 )
 
 CREDENTIAL_1H = WindowSpec(
@@ -120,6 +126,7 @@ CREDENTIAL_1H = WindowSpec(
         Total("wasted_nanousd", "nano-dollars", "cost of calls that failed", "nanousd", "wasted"),
     ),
     learned=("tokens", "nanousd"),
+    modest=(MODEST_TOKENS, MODEST_NANOUSD),
     counted=("new_addresses",),
 )
 

@@ -15,6 +15,7 @@ MOST_LOG = 40.0  # of a limit: beyond it everything is usual
 RISE = log(4.0)  # a day, of the logarithm of a limit: no habit is taught faster
 RARE = log(0.01)  # alerts a month of the limit that is held back
 FREE_MONTHS = 0.2  # age from which habits are held back; before, a key has to find its level
+FREE_WINDOWS = 24  # likewise, used so far
 DAY_MONTHS = 1 / 30
 
 
@@ -27,12 +28,13 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
         tall: columns by row of the promoted: peak, peaks, last_peak, last_high.
         old: columns by key: tail, count and most of the version before.
         asked: by window: key, number, totals, and whether it is usual.
-        spec: the learned, the counted and the recorded features, windows of one cluster, months a
-            window, and peaks before the tail is described by them.
+        spec: the learned features, the logarithm of the total up to which each may rise at once,
+            the counted and the recorded features, windows of one cluster, months a window, and
+            peaks before the tail is described by them.
     """
     n, taught, first, mean, square, count, row, version, most = small
     keys, windows, totals, usual = asked
-    learned, counted, recorded, gap, months_per_window, enough = spec
+    learned, modest, counted, recorded, gap, months_per_window, enough = spec
     tails, counts, mosts = old
     for at in range(len(keys)):
         key = keys[at]
@@ -40,11 +42,11 @@ def learn(small: Any, tall: Any, old: Any, asked: Any, spec: Any) -> None:
             first[key] = windows[at]
         else:
             months = (version[key, 0] - first[key] + 1) * months_per_window
-            rise = _rise(version, key, months, months_per_window)
+            rise = _rise(version, key, (n[key], months), months_per_window)
             for place in range(len(learned)):
                 _, above, scale, rate = tails[key, place]
                 _describe(small, tall, key, place, months, enough, tails, key)
-                _hold_back(tails, key, place, (above, scale, rate), rise)
+                _hold_back(tails, key, place, (above, scale, rate, modest[place]), rise)
             for place in range(len(counted) + 1):
                 counts[key, place] = count[key, place]
             for place in range(len(recorded)):
@@ -84,14 +86,14 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
     """
     n, _, first, _, _, count, _, version, most = small
     keys, windows = asked
-    learned, counted, recorded, _, months_per_window, enough = spec
+    learned, modest, counted, recorded, _, months_per_window, enough = spec
     tails, known, counts, records = found
     for at in range(len(keys)):
         key = keys[at]
         before = version[key, 0] > windows[at] - 2
         known[at] = max(n[key] - before, 0)
         months = (version[key, 0] - first[key] + 1) * months_per_window
-        rise = _rise(version, key, months, months_per_window)
+        rise = _rise(version, key, (n[key], months), months_per_window)
         for place in range(len(learned)):
             if known[at] == 0 or before:
                 for part in range(4):
@@ -99,7 +101,7 @@ def pinned(small: Any, tall: Any, old: Any, asked: Any, spec: Any, found: Any) -
             else:
                 _describe(small, tall, key, place, months, enough, tails, at)
                 _, above, scale, rate = old[0][key, place]
-                _hold_back(tails, at, place, (above, scale, rate), rise)
+                _hold_back(tails, at, place, (above, scale, rate, modest[place]), rise)
         for place in range(len(counted) + 1):
             counts[at, place] = old[1][key, place] if before else count[key, place]
         for place in range(len(recorded)):
@@ -131,9 +133,10 @@ def _describe(
 
 
 @inlined
-def _rise(version: Any, key: int, months: float, months_per_window: float) -> float:
+def _rise(version: Any, key: int, past: Any, months_per_window: float) -> float:
     """How much higher the newest version's limit may lie than that of the version before."""
-    if version[key, 1] < 0 or months < FREE_MONTHS:
+    used, months = past
+    if version[key, 1] < 0 or used <= FREE_WINDOWS or months < FREE_MONTHS:
         return MOST_LOG
     windows = np.float64(version[key, 0] - version[key, 1])
     return float(windows * months_per_window / DAY_MONTHS * RISE)
@@ -141,12 +144,18 @@ def _rise(version: Any, key: int, months: float, months_per_window: float) -> fl
 
 @inlined
 def _hold_back(tails: Any, at: int, place: int, before: Any, rise: float) -> None:
-    """Where its rare limit rose too fast, a tail is the one before, that much higher."""
-    above, scale, rate = before
-    most = np.float64(above) + np.float64(scale) * (np.float64(rate) - RARE) + rise
+    """Where its rare limit rose too fast, a tail is the one before, that much higher.
+
+    Up to what is modest it may rise at once: below, no volume is worth waking anyone.
+    """
+    above, scale, rate, modest = before
+    rare = np.float64(scale) * (np.float64(rate) - RARE)
+    lift = max(modest - np.float64(above) - rare, 0.0) + rise
     now = tails[at, place]
-    if np.float64(now[1]) + np.float64(now[2]) * (np.float64(now[3]) - RARE) > most:
-        now[1], now[2], now[3] = np.float64(above) + rise, scale, rate
+    if np.float64(now[1]) + np.float64(now[2]) * (np.float64(now[3]) - RARE) > (
+        np.float64(above) + rare + lift
+    ):
+        now[1], now[2], now[3] = np.float64(above) + lift, scale, rate
 
 
 @inlined

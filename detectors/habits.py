@@ -47,6 +47,7 @@ class Habits:
         self.months_per_window = spec.width_ms / MONTH_MS
         self._spec = (
             np.array(self.learned, np.int64),
+            np.log1p(np.array(spec.modest or [0] * features, np.float64)),
             np.array(self.counted, np.int64),
             np.array(self.recorded, np.int64),
             CLUSTER_MS // spec.width_ms,

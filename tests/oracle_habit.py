@@ -61,10 +61,13 @@ class Habit:
                 scale = max(excess, loops.LEAST_SCALE)
                 rest = (high[0][0], scale, log(len(high)) - log(months))
             tail[name] = tuple(np.float32(x) for x in (expm1(mean.get()), *rest))
-            if self.versions and months >= loops.FREE_MONTHS:
+            held = months >= loops.FREE_MONTHS and self.windows > loops.FREE_WINDOWS
+            if self.versions and held:
                 before, *_ = self.versions[-1]
                 rise = (number - before) * (spec.width_ms / MONTH_MS) / loops.DAY_MONTHS
-                tail[name] = held_back(tail[name], self.versions[-1][3][name], rise * loops.RISE)
+                modest = log1p(dict(zip(spec.learned, spec.modest, strict=True))[name])
+                was = self.versions[-1][3][name]
+                tail[name] = held_back(tail[name], was, modest, rise * loops.RISE)
         if usual:
             for law in spec.recorded:
                 self.records[law.feature] = max(self.records[law.feature], totals[law.feature])
@@ -88,12 +91,14 @@ class Habit:
         del peaks[: -constants.PEAKS]
 
 
-def held_back(now: Any, before: Any, rise: float) -> Any:
-    """A tail whose rare limit has not risen faster than it may."""
-    reach, most = (float(t[1]) + float(t[2]) * (float(t[3]) - loops.RARE) for t in (now, before))
-    if reach <= most + rise:
+def held_back(now: Any, before: Any, modest: float, rise: float) -> Any:
+    """A tail whose rare limit has not risen faster than it may, above what is modest."""
+    reach = float(now[1]) + float(now[2]) * (float(now[3]) - loops.RARE)
+    rare = float(before[2]) * (float(before[3]) - loops.RARE)
+    lift = max(modest - float(before[1]) - rare, 0.0) + rise
+    if reach <= float(before[1]) + rare + lift:
         return now
-    return (now[0], np.float32(float(before[1]) + rise), before[2], before[3])
+    return (now[0], np.float32(float(before[1]) + lift), before[2], before[3])
 
 
 def tail_limit(tail: Any, share: float) -> float:

@@ -8,7 +8,8 @@ import pytest
 from river import stats
 
 import detectors.habits as habits
-from detectors.features import CREDENTIAL_1H, CREDENTIAL_5M, ORIGIN_10M, WindowSpec
+from detectors import CATALOG
+from detectors.features import CREDENTIAL_1H, CREDENTIAL_5M, MODEST_TOKENS, ORIGIN_10M, WindowSpec
 from detectors.habit_loops import FADING
 from detectors.habits import PEAKS, PROMOTE_AFTER, Habits, limits
 from streams.snapshot import pack, unpack
@@ -203,6 +204,44 @@ def test_a_patient_thief_teaches_a_habit_no_more_than_fourfold_a_day(
         assert limit_at(habit, window + 2, share) <= 1.02 * usual * 4 ** (days + 1 / a_day)
 
     assert limit_at(habit, begin + 3 * a_day, share) > 4 * usual  # a new level is learned in time
+
+
+def test_what_wakes_nobody_is_learned_at_once() -> None:
+    habit, rng, a_day = Habits(CREDENTIAL_5M), Random(1), DAY_MS // CREDENTIAL_5M.width_ms
+    for window in range(10 * a_day):
+        if rng.random() < 0.6:
+            learn(habit, window, int(rng.lognormvariate(1, 1.2)))
+    usual = limit_at(habit, 10 * a_day + 1, 0.01)
+    for window in range(10 * a_day, 11 * a_day, 24):
+        learn(habit, window, MODEST_TOKENS)
+        assert limit_at(habit, window + 2, 0.01) <= 1.02 * MODEST_TOKENS * 4 ** (1 + 1 / a_day)
+
+    assert 100 * usual < limit_at(habit, 11 * a_day, 0.01)
+
+
+def test_no_learned_limit_is_below_what_is_modest() -> None:
+    floors = {
+        (spec.name, feature): modest
+        for spec in (CREDENTIAL_5M, CREDENTIAL_1H)
+        for feature, modest in zip(spec.learned, spec.modest, strict=True)
+    }
+    learned = [
+        (channel.above, floors.get((channel.window, channel.like or channel.feature), 0))
+        for detector in CATALOG
+        for channel in detector.channels
+        if channel.share is not None
+    ]
+
+    assert all(least >= modest for least, modest in learned)
+    assert sum(modest > 0 for _, modest in learned) >= 5
+
+
+def test_a_key_that_was_hardly_used_finds_its_level_at_once() -> None:
+    habit = Habits(CREDENTIAL_1H)
+    for day in range(20):
+        learn(habit, 24 * day, 1000 * 4**day, spec=CREDENTIAL_1H)
+
+    assert limit_at(habit, 24 * 20) > 1000 * 4**19
 
 
 def test_a_young_key_finds_its_level_at_once() -> None:
