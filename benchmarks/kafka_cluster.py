@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PARTITIONS = 4
+BATCH_BYTES = 1 << 17
 SHARDS = 4  # of each lane: enough for four workers; sixteen cost some more (docs/scaling.md)
 
 
@@ -48,7 +49,11 @@ async def produce(
     from aiokafka import AIOKafkaProducer
 
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, compression_type="lz4", acks="all", linger_ms=0
+        bootstrap_servers=bootstrap,
+        compression_type="lz4",
+        acks="all",
+        linger_ms=0,
+        max_batch_size=BATCH_BYTES,
     )
     await producer.start()
     begun = time.time()

@@ -68,7 +68,8 @@ class Runs:
         seal: Seal,
     ) -> None:
         self._seal = seal
-        self._thread = ThreadPoolExecutor(1, "judge")  # Kafka is answered meanwhile
+        # the first lane and the others have one each, and Kafka is answered meanwhile
+        self._threads = {first: ThreadPoolExecutor(1, "judge") for first in (True, False)}
         self._reader = reader
         self.set_aside = 0
         self._pause_s = {True: JUDGE_EVERY_S, False: JUDGE_EVERY_S}  # of the first lane, the others
@@ -161,7 +162,8 @@ class Runs:
         blocks, run.cost_s = run.shard.judge(), 0.0
         judged: Judged | None = Judged()
         while judged is not None:
-            work = asyncio.get_running_loop().run_in_executor(self._thread, _next, blocks)
+            thread = self._threads[run.first]
+            work = asyncio.get_running_loop().run_in_executor(thread, _next, blocks)
             judged, cpu_s = await work
             run.cost_s += cpu_s
             if judged is not None:
