@@ -116,7 +116,7 @@ def lines(measured: dict[str, Any]) -> Iterator[str]:
     """The report."""
     yield from found(measured)
     yield from _tools(measured["tools"])
-    yield from river_habits.lines(measured["river"])
+    yield from river_habits.lines(measured.get("river", {}))
     yield from _peers(measured["peers"])
     if measured["nab"]:
         yield from _nab(measured["nab"])

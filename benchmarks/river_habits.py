@@ -7,10 +7,9 @@ added to what the catalog found. Part `river` of `benchmarks/detection.py`.
 """
 
 import json
-import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
 from math import log
 from pathlib import Path
 from statistics import mean
@@ -42,7 +41,6 @@ ZERO = 7.0  # log units that are added to a size, so that whole numbers keep a t
 TENFOLD = log(10.0)
 QUIET_S = 86_400  # while it goes on, and a day after, only what is ten times larger is told
 ACCEPT_S = 86_400  # a level that held so long is learned
-ENOUGH_BYTES, MOST_COPIES = 16_000_000, 1000  # of a learner's objects, to weigh them
 TAKEN = "longer-hours"  # is left out of the catalog, so that its learner shows what it adds
 
 WATCHED = {
@@ -143,7 +141,7 @@ def judged(
         "tried", "credential", "", HOUR_MS, (Total("size", "units", "", "one"),), ("size",)
     )
     habits = Habits(spec)
-    habits.grow(1 + max(seen.key for seen in windows))
+    habits.grow(max(64, 1 + max(seen.key for seen in windows)))
     levels: dict[int, Any] = {}
     began: dict[int, tuple[float, float, float]] = {}  # of an alarm: first, last, most
     alerts: list[tuple[int, float]] = []
@@ -205,19 +203,9 @@ def _together(windows: Sequence[Seen]) -> Iterator[list[Seen]]:
     yield now
 
 
-def weight(objects: dict[Any, Any]) -> float:
-    """Resident bytes of all these objects, by what copies of them add to the process."""
-    if not objects:
-        return 0.0
-    before, copies = _resident(), []
-    while _resident() - before < ENOUGH_BYTES and len(copies) < MOST_COPIES:
-        copies.append(deepcopy(list(objects.values())))
-    return max(0.0, (_resident() - before) / len(copies))
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def weight(objects: dict[Any, Any]) -> int:
+    """Bytes of the state of all these objects, as pickle would write it (nobody reads it)."""
+    return len(pickle.dumps(list(objects.values())))
 
 
 def lines(scores: dict[bool, list[dict[str, Any]]]) -> Iterator[str]:
@@ -234,7 +222,7 @@ def lines(scores: dict[bool, list[dict[str, Any]]]) -> Iterator[str]:
     yield (
         "| learner | loud, alone | stealth, alone (in the twin) | false, alone | without attacks |"
         " loud, gained | stealth, gained | mimicry, gained | false, added | without attacks |"
-        " us a window | bytes a key |"
+        " us a window | bytes of state a key |"
     )
     yield "|" + "---|" * 12
     for name, _, _ in TRIED:
