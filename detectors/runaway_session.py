@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from itertools import pairwise
-from math import comb, factorial
+from math import comb, factorial, log
 from operator import itemgetter
 from typing import Any
 
@@ -17,10 +17,9 @@ LARGE_TOKENS = 4096  # input from which a call counts; see `large_call` in strea
 MAX_STEP_TOKENS = 4000  # one step of an agent adds an answer and a tool's result
 MAX_GAP_MS = 60_000  # between two steps
 IDLE_MS = 10 * MAX_GAP_MS  # after which nothing is added to a run any more, however late
-STEPS = 16  # growing steps in a row that need no habit to be odd
-EVEN_STEPS = 9  # of them when each adds about as much as the others: it gets the same again
-EVEN = 1.5  # the largest of these steps over the smallest
-CHANCE = 1e-5  # of so long a run among calls that have nothing to do with each other
+STEPS = 16  # growing steps in a row that need no habit to be odd, whatever they add
+CHANCE = 1e-5  # of so long a run among unrelated calls, and of steps so even among unequal ones
+SPREAD = 10.0  # the largest step over the smallest, of an agent that does this and that
 ABOVE_USUAL = 1.5  # times the longest run this key has had in two different hours
 NOTABLE_STEPS = 7  # shorter runs say nothing about a key's habit
 NOTABLE_CHANCE = 1e-3  # nor do those that come up by themselves
@@ -39,9 +38,10 @@ class RunawaySession(Detector):
     and follows within a minute; other calls may lie between. Busy keys with large prompts make such
     runs by chance, so the more large calls lie between the longer a run has to be. Honest agents
     make short ones, and what each step adds varies; an agent that is stuck gets the same again and
-    again, so nine steps that add about as much are enough, else sixteen. The limit is the key's
-    own: one and a half times what it has reached in two different hours of the last week. One hour
-    that was judged an attack therefore teaches nothing.
+    again, so the more alike its steps are the fewer are enough: seven that add the same within a
+    sixth, nine within four tenths, else sixteen. The limit is the key's own: one and a half times
+    what it has reached in two different hours of the last week. One hour that was judged an attack
+    therefore teaches nothing.
 
     Source: 52 of 52 runaway agents found on four streams of real traffic, half of them within 135
     seconds, and nothing else on these and four streams without attacks (docs/detection.md); agents
@@ -55,7 +55,7 @@ class RunawaySession(Detector):
     ...     call = record(id=f"e{step}", key="hmac:1", input_tokens=9000 + 900 * step)
     ...     told += [(step, len(v.others)) for v in detector.inspect(call, 12_000 * step)]
     >>> told[0]
-    (15, 15)
+    (6, 6)
     """
 
     about = About(
@@ -97,8 +97,8 @@ class RunawaySession(Detector):
         steps = self._memory.get(name) or []
         if steps and steps[-1][0] < time_ms - IDLE_MS:
             steps = []
-        step = [time_ms, tokens, event.event_id, 1, round(1e9 * (event.cost_usd or 0.0))]
-        insort(steps, step, lo=len(steps) if steps and steps[-1] < step else 0)
+        new: Step = [time_ms, tokens, event.event_id, 1, round(1e9 * (event.cost_usd or 0.0))]
+        insort(steps, new, lo=len(steps) if steps and steps[-1] < new else 0)
         changed = _count(steps, time_ms)
         self._memory.put(name, steps[-RECENT:])
         longest = max(changed, key=lambda step: (step[3], -step[0]))
@@ -113,8 +113,9 @@ class RunawaySession(Detector):
         for step in changed:
             if step[3] >= NOTABLE_STEPS:
                 self._learn(key, step[0] // HOUR_MS, step[3])
-        enough = EVEN_STEPS if _even(run[-EVEN_STEPS:]) else STEPS
-        if chance > CHANCE or longest[3] < max(enough, ABOVE_USUAL * usual):
+        if longest[3] < ABOVE_USUAL * usual:
+            return ()
+        if not _stuck(run) and (longest[3] < STEPS or chance > CHANCE):
             return ()
         return (self._verdict(run, longest, usual),)
 
@@ -182,7 +183,17 @@ def _chance(steps: int, among: int) -> float:
     return comb(among, steps) / factorial(steps)
 
 
-def _even(run: list[Step]) -> bool:
-    """Whether each step adds about as much as the others."""
+def _stuck(run: list[Step]) -> bool:
+    """Whether the last steps add so nearly the same that it is always the same.
+
+    Of `count` steps whose logarithms are spread evenly over those of a tenfold range, the largest
+    and the smallest are within a share q of it with q^(count-1) (count - (count-1) q).
+    """
     added = [late[1] - early[1] for early, late in pairwise(run)]
-    return bool(max(added) <= EVEN * min(added))
+    most = least = added[-1]
+    for count, one in enumerate(reversed(added), 1):
+        most, least = max(most, one), min(least, one)
+        q = min(1.0, log(most / least) / log(SPREAD))
+        if count + 1 >= NOTABLE_STEPS and q ** (count - 1) * (count - (count - 1) * q) <= CHANCE:
+            return True
+    return False

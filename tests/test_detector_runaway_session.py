@@ -9,11 +9,10 @@ import pytest
 from detectors.runaway_session import (
     ABOVE_USUAL,
     CHANCE,
-    EVEN,
-    EVEN_STEPS,
     LARGE_TOKENS,
     MAX_GAP_MS,
     MAX_STEP_TOKENS,
+    NOTABLE_STEPS,
     STEPS,
 )
 from schemas.samples.loops import document_batch, finished_agent, growing_agent
@@ -65,18 +64,22 @@ def test_one_step_too_many_is_found_and_told_once() -> None:
 
 
 def test_an_agent_that_gets_the_same_again_and_again_is_found_sooner() -> None:
-    assert [] == raised(run(EVEN_STEPS - 1, grow=(500,)), NAME)
-    [found] = raised(run(EVEN_STEPS, grow=(500,)), NAME)
-    assert EVEN_STEPS == found.evidence["steps"]
+    assert [] == raised(run(NOTABLE_STEPS - 1, grow=(500,)), NAME)
+    [found] = raised(run(NOTABLE_STEPS, grow=(500,)), NAME)
+    assert NOTABLE_STEPS == found.evidence["steps"]
 
-    nearly = (600, round(600 * EVEN))
-    assert 1 == len(raised(run(EVEN_STEPS, grow=nearly), NAME))
-    assert [] == raised(run(EVEN_STEPS, grow=(600, nearly[1] + 1)), NAME)
+
+@pytest.mark.parametrize(("ratio", "steps"), [(1.17, 7), (1.27, 8), (1.39, 9), (1.8, 12), (3, 16)])
+def test_the_more_alike_the_steps_the_fewer_are_enough(ratio: float, steps: int) -> None:
+    grow = (1000, round(1000 * ratio))
+
+    assert [] == raised(run(steps - 1, grow=grow), NAME)
+    assert 1 == len(raised(run(steps, grow=grow), NAME))
 
 
 def test_only_its_last_steps_have_to_be_even() -> None:
     start = run(4)
-    more = run(EVEN_STEPS, start=40, grow=(500,), first=FIRST + 5000)
+    more = run(NOTABLE_STEPS, start=40, grow=(500,), first=FIRST + 5000)
 
     assert [] == raised(start + more[:-1], NAME)
     assert 1 == len(raised(start + more, NAME))
@@ -138,8 +141,8 @@ def test_what_a_key_does_in_two_hours_of_a_week_is_its_habit() -> None:
 
 
 def test_short_runs_are_a_habit_too() -> None:
-    usual = [line for hour in (0, 5) for line in run(EVEN_STEPS - 1, hour * HOUR, grow=(500,))]
-    enough = int(ABOVE_USUAL * (EVEN_STEPS - 1))
+    usual = [line for hour in (0, 5) for line in run(STEPS - 2, hour * HOUR)]
+    enough = round(ABOVE_USUAL * (STEPS - 2))
     then = 30 * HOUR
 
     assert [] == raised([*usual, *run(enough - 1, then, grow=(500,))], NAME)
