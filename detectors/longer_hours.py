@@ -18,7 +18,6 @@ STEEP = 4  # alerts grew as its fourth root (docs/detection.md)
 LEAST_DELTA, MOST_DELTA = 1e-12, 2e-3
 FALSE = 0.15  # alerts a key-month, of the budget; measured likewise
 KNOWN_HOURS = 72  # of a level before a rise means anything
-LEAST_RISE = 1.0  # hours a day
 MOST_HOURS = 960  # of a level that are kept; then the older half is dropped
 HORIZON_MS = 30 * 24 * HOUR_MS
 MAX_KEYS = 50_000  # remembered per generation
@@ -152,17 +151,17 @@ class LongerHours(Detector):
         return AdaptiveWindowing(self._delta, 1, 5, 5, 10)
 
     def _judged(self, past: str, end: int, first: list[Any]) -> Iterator[Verdict]:
-        """A verdict if the level was known and the rise is worth telling.
+        """A verdict if the level was known for long enough.
 
         Args:
             past: the hours of the window that changed.
             end: the hour after them.
             first: time and id of the earliest event of the last one.
         """
+        if len(past) < KNOWN_HOURS:
+            return
         split = _split(past)
         usual, seen = (24 * part.count("1") / len(part) for part in (past[:split], past[split:]))
-        if len(past) < KNOWN_HOURS or seen < usual + LEAST_RISE:
-            return
         since = (end - len(past) + split) * HOUR_MS
         yield Verdict(
             f"the key has been at work in {seen:.0f} hours of a day since {iso(since)};"

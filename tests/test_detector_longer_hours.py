@@ -7,7 +7,6 @@ import pytest
 from detectors.longer_hours import (
     AT_BUDGET,
     DELTA,
-    LEAST_RISE,
     MAX_WINDOWS,
     MOST_DELTA,
     MOST_HOURS,
@@ -98,13 +97,6 @@ def test_a_level_is_known_after_three_days(monkeypatch: pytest.MonkeyPatch) -> N
     assert [] == fed(LongerHours(1000.0), young)
     monkeypatch.setattr("detectors.longer_hours.KNOWN_HOURS", 0)
     assert 1 == len(fed(LongerHours(1000.0), young))
-
-
-def test_a_rise_of_less_than_an_hour_a_day_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    hours = [hour for hour in range(24 * 38) if hour > 24 * 25 or hour % 33 != 32]
-
-    assert [] == fed(LongerHours(1000.0), hours)
-    assert 24 / 33 < LEAST_RISE
 
 
 def test_a_larger_budget_listens_closer() -> None:
