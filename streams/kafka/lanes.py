@@ -41,7 +41,8 @@ _ATTRIBUTE = {wire: attribute for attribute, wire in WIRE.items()}
 REMEMBERS = {
     # by key, in the first lane
     "cache-collapse": "key", "cache-timing-probe": "key", "canary-key": "key",
-    "first-touch-burn": "key", "key-beacon": "key", "logging-tamper": "key", "revoked-key": "key",
+    "first-touch-burn": "key", "key-beacon": "key", "logging-tamper": "key",
+    "longer-hours": "key", "revoked-key": "key",
     "runaway-session": "key", "shared-key": "key", "stubborn-retry": "key",
     "unexplained-input": "key", "unmetered-usage": "key",
     # by session
