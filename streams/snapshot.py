@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-STATE_VERSION = "8"
+STATE_VERSION = "9"
 
 
 class BadSnapshot(ValueError):
