@@ -114,11 +114,11 @@ class UnlikeTenant(Detector):
         here = fingerprint_of(address)
         mine = [[time_ms, event.event_id, here], *(one for one in calls if one[2] == here)]
         calls = [one for one in calls if one[2] != here]
-        insort(calls, max(mine))
+        insort(calls, min(mine))
         cost = round(1e9 * (event.cost_usd or 0.0))
         if new_model and cost >= DEAR_NANOUSD:
             insort(dear, [time_ms, event.event_id, cost])
-        since = max(one[-1][0] for one in (calls, dear) if one) - DAY_H * HOUR_MS
+        since = max(time_ms, *(one[-1][0] for one in (calls, dear) if one)) - DAY_H * HOUR_MS
         calls, dear = _since(calls, since), _since(dear, since)
         self._memory.put(name, [calls, dear])
         spent = SAMPLED * sum(one[2] for one in dear)

@@ -79,6 +79,16 @@ def test_one_address_after_the_other_is_a_laptop() -> None:
     assert 1 <= len(alone([home(), *away(60, every=every - 60)], NAME))
 
 
+def test_an_address_counts_from_when_it_was_new() -> None:
+    again = [
+        line
+        for i in range(2 * NEW_ADDRESSES)
+        for line in away(i + 1, begin=THEN + i * 4 * HOUR, every=60)[max(0, i - 4) :]
+    ]
+
+    assert [] == alone([home(), *again], NAME)
+
+
 def test_a_tenant_that_is_new_itself_has_no_habit() -> None:
     early = (DAY_H - 1) * HOUR
 
