@@ -43,8 +43,8 @@ class RunawaySession(Detector):
     what it has reached in two different hours of the last week. One hour that was judged an attack
     therefore teaches nothing.
 
-    Source: 52 of 52 runaway agents found on four streams of real traffic, half of them within 135
-    seconds, and nothing else on these and four streams without attacks (docs/detection.md); agents
+    Source: 52 of 52 runaway agents found on four streams of real traffic, half of them within 110
+    seconds, and nothing else on these and three streams without attacks (docs/detection.md); agents
     stuck for 11 days cost 47 000 dollars (2025-11).
     Blind spot: an agent that pauses for more than a minute between steps, or stays below 4096
     input tokens.
