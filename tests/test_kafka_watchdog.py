@@ -86,8 +86,19 @@ def test_a_slab_that_begins_too_late_is_read_again_and_only_then_believed() -> N
     assert [3, 4] == [one.offset for one in reading.look([record(2), record(3), record(4)], 1)[1]]
     reading.expect = 5
     assert Next.REWIND is reading.look([record(8)], 1)[0]
-    reading.turn = 2
-    assert Next.GAP is reading.look([record(8)], 2)[0]
+    assert Next.REWIND is reading.look([record(8)], 2)[0]
+    assert Next.GAP is reading.look([record(8)], 3)[0]
+
+
+def test_old_slabs_that_come_after_a_rewind_are_no_gap() -> None:
+    reading = Reading(expect=5)
+
+    for late in (9, 11, 7, 12, 9):
+        assert Next.REWIND is reading.look([record(late)], 0)[0]
+    assert Next.REWIND is reading.look([record(9)], 0)[0]
+    assert Next.TAKE is reading.look([record(5)], 0)[0]
+    reading.expect = 5  # wanted again
+    assert Next.REWIND is reading.look([record(9)], 0)[0]
 
 
 def test_a_forked_child_hands_over_the_state_as_it_was() -> None:

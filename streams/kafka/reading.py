@@ -7,6 +7,8 @@ from typing import Any
 
 from streams.kafka.progress import Progress
 
+TRIES = 3  # times that a gap has to show before it is believed
+
 
 class Next(Enum):
     """What to do about a slab."""
@@ -31,7 +33,7 @@ class Reading:
         self.turn = turn
         self.progress = Progress()
         self.lock = asyncio.Lock()
-        self._tried = -1
+        self._missing, self._tries = (-1, -1), 0  # first offset wanted, first that came; how often
 
     @property
     def busy(self) -> bool:
@@ -41,15 +43,17 @@ class Reading:
     def look(self, slab: Sequence[Any], turn: int) -> tuple[Next, list[Any]]:
         """What to do about a slab, and its records that are new.
 
-        After a rebalance, slabs that were fetched before may lie beyond what was restored. To go on
-        from there would skip what is between; so a gap is real only if it is there a second time.
+        After a rebalance or a rewind, a slab that was fetched before may still come, and lie beyond
+        what is wanted. To go on from there would skip what is between; so a gap is only believed
+        when it is the same after every one of some rewinds.
         """
         new = [record for record in slab if record.offset >= self.expect]
         if turn < self.turn or not new:
             return Next.PASS, []
         if new[0].offset == self.expect:
+            self._tries = 0
             return Next.TAKE, new
-        if self._tried != self.expect:
-            self._tried = self.expect
-            return Next.REWIND, []
-        return Next.GAP, new
+        missing = (self.expect, new[0].offset)
+        self._tries = self._tries + 1 if missing == self._missing else 1
+        self._missing = missing
+        return (Next.REWIND, []) if self._tries < TRIES else (Next.GAP, new)

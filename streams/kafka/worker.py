@@ -246,36 +246,37 @@ class Worker:
             if verdict is Next.REWIND:
                 await self._rewind(tp, reading, reading.expect)
                 return
-            if verdict is Next.GAP:
-                await self._gap(tp, reading, records[0].offset)
+            if verdict is Next.GAP and not await self._gap(tp, reading, records[0].offset):
+                return
             if isinstance(reading, Route):
                 await self.routes.take(reading, records)
             elif isinstance(reading, Run):
-                await self._again(tp, reading, await self.runs.take(reading, records))
+                await self._rewind(tp, reading, await self.runs.take(reading, records))
         self.moved_at = time.monotonic()
         await asyncio.sleep(0)
 
-    async def _again(self, tp: TP, run: Run, offset: int | None) -> None:
+    async def _rewind(self, tp: TP, reading: Reading, offset: int | None) -> None:
         if offset is not None:
-            await self._rewind(tp, run, offset)
+            await self.app.consumer.rewind(tp, offset)
+            reading.turn = self.app.consumer.turns[tp]
 
-    async def _rewind(self, tp: TP, reading: Reading, offset: int) -> None:
-        await self.app.consumer.rewind(tp, offset)
-        reading.turn = self.app.consumer.turns[tp]
-
-    async def _gap(self, tp: TP, reading: Reading, first: int) -> None:
-        """What is between is not there: the topic dropped it, or it never was a record."""
+    async def _gap(self, tp: TP, reading: Reading, first: int) -> bool:
+        """Passes what the topic never had or dropped; False: a lane has no holes, so it goes back."""
         earliest = await self.app.consumer.earliest_offsets(tp)
         begin = min(first, max(earliest.values(), default=0))
         if begin > reading.expect:
             self.lost += begin - reading.expect
-            log.error("%s %d: %d records were gone before they were judged",
-                      tp.topic, tp.partition, begin - reading.expect)  # fmt: skip
+            log.error("%s %d: records are gone from %d to %d", *tp, reading.expect, begin)
             gone = records_gone(tp.topic, tp.partition, reading.expect, begin, datetime.now(UTC))
             await self.runs.tell([gone])
         if isinstance(reading, Run):
-            reading.shard.merge.give_up(first)
+            reading.expect = max(reading.expect, begin)
+            reading.shard.merge.give_up(reading.expect)
+            if reading.expect < first:
+                await self._rewind(tp, reading, reading.expect)
+                return False
         reading.expect = first
+        return True
 
     def fail(self, where: str, error: BaseException) -> None:
         """Ends the worker; the text of an error may hold data, its type and place do not."""
@@ -326,7 +327,7 @@ class Worker:
                 await self.routes.tick(self.app.consumer.end_seen, self.runs.furthest(), now)
                 for tp, run in self.runs.due(now):
                     async with run.lock:
-                        await self._again(tp, run, await self.runs.judge(run))
+                        await self._rewind(tp, run, await self.runs.judge(run))
                 await self.runs.tick(now)
             except Exception as error:
                 self.fail("between slabs", error)
