@@ -261,7 +261,7 @@ class Worker:
             reading.turn = self.app.consumer.turns[tp]
 
     async def _gap(self, tp: TP, reading: Reading, first: int) -> bool:
-        """Passes what the topic never had or dropped; False: a lane has no holes, so it goes back."""
+        """Passes what the topic never had, or dropped; False: a lane has no holes, go back."""
         earliest = await self.app.consumer.earliest_offsets(tp)
         begin = min(first, max(earliest.values(), default=0))
         if begin > reading.expect:
