@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from river._river_rust.drift import AdaptiveWindowing  # river.drift would load scipy
 
 from detectors.base import Detector, Verdict, atlas, attack, iso, owasp
+from detectors.drift import AdaptiveWindowing, adwin, apart
 from detectors.events import Events
 from detectors.memory import Memory
 from detectors.settled import HOUR_MS
@@ -132,7 +132,7 @@ class LongerHours(Detector):
         """Whether the level rose (True) or fell (False) with this hour; None for neither."""
         past, window = self._windows.get(key, ("", None))
         if window is None or past != known["past"]:
-            window = self._window()
+            window = adwin(self._delta)
             for one in known["past"]:
                 window.update(float(one))
         before = window.get_total() / max(window.get_width(), 1.0)
@@ -146,9 +146,6 @@ class LongerHours(Detector):
         else:
             self._windows = {key: (known["past"], window)}
         return window.get_total() / window.get_width() > before if changed else None
-
-    def _window(self) -> AdaptiveWindowing:
-        return AdaptiveWindowing(self._delta, 1, 5, 5, 10)
 
     def _judged(self, past: str, end: int, first: list[Any]) -> Iterator[Verdict]:
         """A verdict if the level was known for long enough.
@@ -180,12 +177,9 @@ class LongerHours(Detector):
 
 
 def _split(past: str) -> int:
-    """Where the hours before and after differ most, by the statistic of a sum (CUSUM).
+    """Where the hours before are fewest beside those after.
 
     >>> _split("0010010111111")
     7
     """
-    used = np.frombuffer(past.encode(), np.uint8) - 48.0
-    before = np.arange(1, len(used))
-    apart = np.cumsum(used)[:-1] - before * used.mean()
-    return 1 + int(np.argmax(-apart / np.sqrt(before * (len(used) - before))))
+    return 1 + int(np.argmax(-apart(np.frombuffer(past.encode(), np.uint8) - 48.0)))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detectors.drift import adwin, apart
+
 LEAST_WINDOWS = 30  # below it nothing is said
 DELTA = 0.002  # ADWIN's confidence, as river has it
 TIMES = 2.0  # a level is another one when it differs by this factor
@@ -116,28 +118,15 @@ def _by_hour(hours: Sequence[int], logs: Floats) -> Floats:
 
 def _drifts(rest: Floats) -> list[int]:
     """Where ADWIN finds that the mean has changed: the first window of each new level."""
-    cuts, start, at, window = [0], 0, 0, _window()
+    cuts, start, at, window = [0], 0, 0, adwin(DELTA)
     while at < len(rest):
         drifted = window.update(float(rest[at]))
         at += 1
         if drifted:
-            start += _split(rest[start:at])
+            start += 1 + int(np.argmax(np.abs(apart(rest[start:at]))))
             cuts.append(start)
-            at, window = start, _window()  # the new level is shown to a new window
+            at, window = start, adwin(DELTA)  # the new level is shown to a new window
     return cuts[1:]
-
-
-def _window() -> Any:
-    from river._river_rust.drift import AdaptiveWindowing  # river.drift would load scipy
-
-    return AdaptiveWindowing(DELTA, 1, 5, 5, 10)
-
-
-def _split(rest: Floats) -> int:
-    """Where the means before and after differ most, by the statistic of a sum (CUSUM)."""
-    before = np.arange(1, len(rest))
-    apart = np.cumsum(rest)[:-1] - before * rest.mean()
-    return 1 + int(np.argmax(np.abs(apart) / np.sqrt(before * (len(rest) - before))))
 
 
 def _lasting(rest: Floats, cuts: list[int]) -> list[int]:
@@ -146,9 +135,9 @@ def _lasting(rest: Floats, cuts: list[int]) -> list[int]:
     while kept:
         edges = [0, *kept, len(rest)]
         middles = [_median(rest[a:b]) for a, b in pairwise(edges)]
-        apart = [abs(b - a) for a, b in pairwise(middles)]
-        least = int(np.argmin(apart))
-        if apart[least] >= log(TIMES):
+        steps = [abs(b - a) for a, b in pairwise(middles)]
+        least = int(np.argmin(steps))
+        if steps[least] >= log(TIMES):
             break
         del kept[least]
     return kept
