@@ -160,14 +160,13 @@ class Runs:
     async def _blocks(self, run: Run) -> AsyncIterator[Judged]:
         """What comes out, block by block; the loop answers Kafka meanwhile."""
         blocks, run.cost_s = run.shard.judge(), 0.0
-        judged: Judged | None = Judged()
-        while judged is not None:
-            thread = self._threads[run.first]
-            work = asyncio.get_running_loop().run_in_executor(thread, _next, blocks)
-            judged, cpu_s = await work
+        loop, thread = asyncio.get_running_loop(), self._threads[run.first]
+        while True:
+            judged, cpu_s = await loop.run_in_executor(thread, _next, blocks)
             run.cost_s += cpu_s
-            if judged is not None:
-                yield judged
+            if judged is None:
+                return
+            yield judged
 
     async def _begin_again(self, run: Run, error: Exception) -> int:
         """After a failure: goes back to the last snapshot, and finds the event that is to blame."""
@@ -265,9 +264,7 @@ class Runs:
 
     def furthest(self) -> int | None:
         """Largest clock of any source of the first lane, as far as this worker knows."""
-        clocks = [
-            run.shard.merge.furthest() for run in self.runs.values() if run.shard.lane.name == FIRST
-        ]
+        clocks = [run.shard.merge.furthest() for run in self.runs.values() if run.first]
         return max(clocks, default=None)
 
     # --- snapshots --------------------------------------------------------------------------

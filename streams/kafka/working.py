@@ -120,7 +120,7 @@ def not_ready(worker: Worker) -> list[str]:
 def reading(worker: Worker) -> dict[str, Any]:
     """Figures for `/metrics`."""
     runs = list(worker.runs.runs.values())
-    first = [pipe.stats for run in runs if run.shard.lane.name == "credential"
+    first = [pipe.stats for run in runs if run.first
              for pipe in run.shard.pipelines.values()]  # fmt: skip
     names = ("events", "late", "duplicates", "conflicts", "merged", "hidden")
     return {
