@@ -291,17 +291,20 @@ class ExfilFootprint(Detector):
             self._add(named, send[0], *amounts)
             self._add("acts" if kind == ACTED else "sends", send[0], *amounts)
 
+    def _known(self, name: str, time_ms: int) -> list[int]:
+        """The amounts of a count, as far as is known by now."""
+        return counted(self._memory.long.get(name) or [], time_ms) or [0, 0, 0]
+
     def _part(self, name: str, amount: int, time_ms: int) -> float:
         """What part of the first amount another is, as far as is known by now; unknown is 0."""
-        known = counted(self._memory.long.get(name) or [], time_ms)
-        return known[amount] / known[0] if known and known[0] else 0.0
+        known = self._known(name, time_ms)
+        return known[amount] / known[0] if known[0] else 0.0
 
     def _all_rare(self, kind: int, named: str, time_ms: int) -> bool:
         """Whether what a tool does goes to rare places anyway, as far as is known by now."""
-        known = counted(self._memory.long.get(named) or [], time_ms) or [0, 0, 0]
+        known = self._known(named, time_ms)
         if known[0] < TOOL_SENDS:
-            every = "acts" if kind == ACTED else "sends"
-            known = counted(self._memory.long.get(every) or [], time_ms) or [0, 0, 0]
+            known = self._known("acts" if kind == ACTED else "sends", time_ms)
         return known[0] < SENDS or known[2] > OPEN_SHARE * known[0]
 
 

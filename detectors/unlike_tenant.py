@@ -10,11 +10,11 @@ from detectors.base import Detector, Verdict, atlas, attack, owasp, usd
 from detectors.events import Events
 from detectors.memory import Memory
 from detectors.places import Place, Places, Rule
+from detectors.settled import HOUR_MS
 from schemas.decode import Record
 from schemas.finding import About, Severity
 from schemas.fingerprint import fingerprint_of
 
-HOUR_MS = 3_600_000
 DAY_H = 24
 HORIZON_H = 7 * DAY_H
 SAMPLED = 16  # calls for each one looked at; see `sampled` in streams.masks

@@ -6,10 +6,9 @@ from typing import Any
 from pydantic import JsonValue
 
 from detectors.base import Verdict
+from detectors.features import MINUTE_MS
 from schemas.finding import About, Entity, Lane, Severity
 from streams.reports import DAY_MS, Reporter
-
-MINUTE_MS = 60_000
 
 
 class Health:

@@ -333,7 +333,7 @@ class Pipeline:
         pipeline._controls.load(state["controls"])
         pipeline._sources.load(state["sources"])
         pipeline._inspectors.load(state["inspectors"])
-        pipeline._overflows.load(state.get("overflows", {"minute": 0, "told": {}}))
+        pipeline._overflows.load(state["overflows"])
         for lane in pipeline._lanes:
             lane.load(state["lanes"][lane.name])
         return pipeline
